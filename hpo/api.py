@@ -1,0 +1,369 @@
+"""Launch, wait, answer: the only place that wires the rooms together."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo import events
+from hpo.errors import Interrupted, SpecError, StudyFailed
+from hpo.spec.answer import Answer
+from hpo.spec.options import from_keywords
+from hpo.spec.study import Study, study_name
+from hpo.spec.toml import build_study, read_study
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from hpo.data.prepare import Prepared
+    from hpo.service.database import Database
+    from hpo.service.status import Progress
+    from hpo.service.supervisor import Supervisor
+
+DEFAULT_STORAGE = "sqlite:///hpo.db"
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+POLL_S = 0.25
+FRAME = "frame"
+
+OnProgress = Callable[["Progress"], None]
+OnEvent = Callable[[events.Event], None]
+
+
+def _silent(_: Any) -> None:
+    """Tell no one."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A study with its data read, checked and made ready: nothing is trained or stored yet."""
+
+    study: Study
+    frame: "pd.DataFrame"
+    prepared: "Prepared"
+
+
+def ask(source: Any, overrides: Mapping[str, Any] | None = None, *, name: str = "") -> Question:
+    """Read and check a study: a TOML file, a CSV or Parquet file, a Study, or a frame.
+
+    `overrides` are values by dotted key. `name` wins over the file's. Raises SpecError, DataError.
+    """
+    from hpo.data.load import from_frame, read_file
+    from hpo.data.panel import check
+    from hpo.data.prepare import prepare
+
+    study, stem = _study_of(source, dict(overrides or {}))
+    in_memory = study.data.source == FRAME and not isinstance(source, str | Path | Study)
+    frame = from_frame(source, study.data) if in_memory else read_file(study.data)
+    panel = check(frame, study.data)
+    derived = study_name(stem, _combined(study.fingerprint(), panel.fingerprint))
+    study = study.model_copy(update={"name": name or study.name or derived})
+    Study.model_validate(study.model_dump())
+    return Question(study, frame, prepare(study, panel))
+
+
+def _study_of(source: Any, overrides: dict[str, Any]) -> tuple[Study, str]:
+    if isinstance(source, Study):
+        return build_study(source.model_dump(mode="json"), overrides), Path(source.data.source).stem
+    if not isinstance(source, str | Path):
+        return build_study({"data": {"source": FRAME}}, overrides), FRAME
+    path = Path(source)
+    if path.suffix.lower() == ".toml":
+        return read_study(path, overrides), path.stem
+    if path.suffix.lower() not in DATA_SUFFIXES:
+        raise SpecError(
+            f"cannot tell what {str(path)!r} is",
+            remedy=f"give a study (.toml) or data ({', '.join(DATA_SUFFIXES)})",
+        )
+    if "data.target" not in overrides:
+        raise SpecError(f"which column of {path} is to be forecast?", remedy="give --target COLUMN")
+    return build_study({"data": {"source": str(path.resolve())}}, overrides), path.stem
+
+
+def _combined(*fingerprints: str) -> str:
+    import hashlib
+
+    return hashlib.sha256("".join(fingerprints).encode()).hexdigest()
+
+
+def describe(question: Question) -> dict[str, Any]:
+    """What `hpo check` tells: samples, inputs, outputs, season, folds, origins, bound, warnings."""
+    from hpo.sizing.bound import UNBOUNDED, largest_equal_cells
+
+    prepared = question.prepared
+    limit = prepared.limit
+    most = {str(n): largest_equal_cells(n, limit) for n in (1, 2, 3)}
+    return {
+        "ok": True,
+        "study": question.study.name,
+        "rows": len(prepared.panel.values_RF),
+        "series": len(prepared.panel.names),
+        "samples": limit.samples,
+        "inputs": limit.inputs,
+        "outputs": limit.outputs,
+        "season": prepared.season,
+        "lookback": list(prepared.lookbacks),
+        "strategy": prepared.strategy,
+        "transform": prepared.transform_steps,
+        "folds": len(prepared.folds),
+        "origins": [len(fold.origins_O) for fold in prepared.folds],
+        "test_origins": len(prepared.test.origins_O),
+        "bound": {
+            "rule": limit.rule,
+            "alpha": limit.alpha,
+            "cells": {n: None if c == UNBOUNDED else c for n, c in most.items()},
+        },
+        "warnings": list(prepared.warnings),
+    }
+
+
+def benchmark(question: Question) -> dict[str, Any]:
+    """The classical forecasts' scores over the folds' origins and on the test span."""
+    import numpy as np
+
+    from hpo.data.benchmarks import forecast_benchmarks
+    from hpo.data.metrics import score
+
+    metric = question.study.task.metric
+    report = forecast_benchmarks(question.prepared)
+    folds_of = {n: np.concatenate(per_fold[:-1]) for n, per_fold in report.losses.items()}
+    on_folds = {n: float(score(losses_O.mean(), metric)) for n, losses_O in folds_of.items()}
+    on_test = {
+        n: float(score(per_fold[-1].mean(), metric)) for n, per_fold in report.losses.items()
+    }
+    return {
+        "study": question.study.name,
+        "metric": metric,
+        "benchmarks": on_folds,
+        "benchmarks_test": on_test,
+        "best_benchmark": min(on_folds, key=lambda n: on_folds[n]),
+        "warnings": [*question.prepared.warnings, *report.warnings],
+    }
+
+
+@contextmanager
+def opened(storage: str, *, create: bool = True) -> "Iterator[Database]":
+    """A database, open for the length of a `with`. Raises DatabaseError."""
+    from hpo.service.database import open_database
+    from hpo.service.trials import quiet
+
+    quiet()
+    database = open_database(storage or _default_storage(), create=create)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _default_storage() -> str:
+    return os.environ.get("HPO_STORAGE", "") or DEFAULT_STORAGE
+
+
+class StudyHandle:
+    """A launched study: wait for it, follow it, ask for its answer."""
+
+    def __init__(self, name: str, storage: str, supervisor: "Supervisor | None") -> None:
+        self.name = name
+        self.storage = storage
+        self._supervisor = supervisor
+
+    def __repr__(self) -> str:
+        from hpo.service.database import without_password
+
+        return f"StudyHandle({self.name!r}, storage={without_password(self.storage)!r})"
+
+    def status(self) -> dict[str, Any]:
+        """State, counts of trials, the best network so far, the workers."""
+        from hpo.service.status import status
+
+        with opened(self.storage, create=False) as database:
+            return status(database, self.name)
+
+    def answer(self) -> Answer:
+        """The verdict, or what is known before it (`state` says which)."""
+        from hpo.service.answers import answer_of
+
+        with opened(self.storage, create=False) as database:
+            return answer_of(database, self.name)
+
+    def wait(
+        self,
+        *,
+        timeout_s: float = 0.0,
+        on_progress: OnProgress = _silent,
+        on_event: OnEvent = _silent,
+    ) -> Answer:
+        """Wait for the verdict and return the answer.
+
+        After `timeout_s` (0: never) no new trial begins and the verdict is made on what there is.
+        An interrupt stops the workers, keeps all that was trained and raises Interrupted.
+        Raises StudyFailed when the study ends without an answer.
+        """
+        with opened(self.storage, create=False) as database:
+            try:
+                self._follow(database, timeout_s, on_progress, on_event)
+            except KeyboardInterrupt:
+                self.stop()
+                raise self._interrupted(database, on_event) from None
+            finally:
+                self.stop()
+        return self.answer()
+
+    def stop(self) -> None:
+        """Stop the workers this handle started; the study stays as it is and can go on."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+            self._supervisor = None
+
+    def delete(self) -> None:
+        """Stop, and remove the study with all its trials."""
+        from hpo.service import studies
+
+        self.stop()
+        with opened(self.storage, create=False) as database:
+            studies.delete(database, self.name)
+
+    def _follow(
+        self, database: "Database", timeout_s: float, on_progress: OnProgress, on_event: OnEvent
+    ) -> None:
+        from hpo.service import studies
+        from hpo.service.status import progress
+
+        started, closed = time.monotonic(), timeout_s <= 0
+        while True:
+            at_work = self._supervisor is None or self._supervisor.watch()
+            now = progress(database, self.name)
+            on_progress(now)
+            if now.state in studies.ENDED:
+                break
+            if not at_work:
+                raise StudyFailed(
+                    f"all workers of {self.name!r} ended before the study did",
+                    remedy="their messages are above; the same command goes on",
+                )
+            if not closed and time.monotonic() - started > timeout_s:
+                closed = True
+                studies.close_budget(database, self.name)
+                on_event(events.TimeLimitReached(self.name, timeout_s))
+            time.sleep(POLL_S)
+        if now.state != "done":
+            error = studies.find(database, self.name).error or "no reason is known"
+            raise StudyFailed(f"the study {self.name!r} {now.state}: {error}")
+
+    def _interrupted(self, database: "Database", on_event: OnEvent) -> Interrupted:
+        from hpo.service import studies
+        from hpo.service.database import without_password
+        from hpo.service.status import progress
+
+        now, stored = progress(database, self.name), studies.find(database, self.name)
+        event = events.StudyInterrupted(
+            self.name,
+            without_password(self.storage),
+            now.trials.ended,
+            stored.spec.budget.trials,
+            now.networks,
+        )
+        on_event(event)
+        return Interrupted(events.sentence(event))
+
+
+def launch(
+    source: Any,
+    *,
+    storage: str = "",
+    name: str = "",
+    workers: int = 1,
+    threads: int = 1,
+    on_event: OnEvent = _silent,
+    **values: Any,
+) -> StudyHandle:
+    """Start a study, or go on with it, and return at once.
+
+    `source` is a study's TOML file, a CSV or Parquet file, a Study, or a frame (pandas or any
+    other that narwhals knows). `values` are a study's values by the last part of their key:
+    `target="sales", horizon=12, trials=30`. `workers` processes train on this machine.
+    Raises SpecError, DataError, DatabaseError, StudyConflict.
+
+    >>> study = launch("studies/airline.toml", workers=2)  # doctest: +SKIP
+    >>> study.wait().layers  # doctest: +SKIP
+    1
+    """
+    question = ask(source, from_keywords(values), name=name)
+    return launch_question(
+        question, storage=storage, workers=workers, threads=threads, on_event=on_event
+    )
+
+
+def launch_question(
+    question: Question,
+    *,
+    storage: str = "",
+    workers: int = 1,
+    threads: int = 1,
+    on_event: OnEvent = _silent,
+) -> StudyHandle:
+    """`launch` for a question that was asked before."""
+    from hpo.data.load import to_parquet
+    from hpo.service import studies
+    from hpo.service.supervisor import Supervisor
+
+    if workers < 1 or threads < 1:
+        raise SpecError(f"workers={workers} and threads={threads} must be at least 1")
+    study, url = question.study, storage or _default_storage()
+    with opened(url) as database:
+        is_new = studies.submit(
+            database,
+            study,
+            data_parquet=to_parquet(question.frame),
+            data_fingerprint=question.prepared.panel.fingerprint,
+            engine="torch",
+        )
+        state = studies.state(database, study.name)
+        on_event(_opening(database, study, is_new=is_new, is_done=state == "done"))
+    if state == "done":
+        return StudyHandle(study.name, url, None)
+    return StudyHandle(study.name, url, Supervisor(url, study.name, count=workers, threads=threads))
+
+
+def _opening(database: "Database", study: Study, *, is_new: bool, is_done: bool) -> events.Event:
+    from hpo.service.database import without_password
+    from hpo.service.status import progress
+
+    shown = without_password(database.url)
+    if is_new:
+        return events.StudyStarted(study.name, shown)
+    if is_done:
+        return events.StudyAnswered(study.name, shown)
+    ended = progress(database, study.name).trials.ended
+    return events.StudyResumed(study.name, shown, ended, study.budget.trials)
+
+
+def run(source: Any, *, timeout_s: float = 0.0, **values: Any) -> Answer:
+    """Launch, wait, answer: see `launch` and `StudyHandle.wait`.
+
+    >>> answer = run(frame, target="sales", horizon=12)  # doctest: +SKIP
+    """
+    return launch(source, **values).wait(timeout_s=timeout_s)
+
+
+def open_study(name: str, *, storage: str = "") -> StudyHandle:
+    """The handle of a study in the database, without workers. Raises UnknownStudy."""
+    from hpo.service import studies
+
+    url = storage or _default_storage()
+    with opened(url, create=False) as database:
+        studies.find(database, name)
+    return StudyHandle(name, url, None)
+
+
+def statuses(*, storage: str = "") -> list[dict[str, Any]]:
+    """The status of every study, the newest first."""
+    from hpo.service import studies
+    from hpo.service.status import status
+
+    with opened(storage or _default_storage(), create=False) as database:
+        return [status(database, name) for name in studies.names(database)]

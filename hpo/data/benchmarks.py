@@ -1,0 +1,165 @@
+"""Classical forecasts of the folds and the test span, which a network has to beat.
+
+Shapes: R rows, O origins, H horizon, S series.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.data.folds import Fold
+from hpo.data.forecast import forecast
+from hpo.data.metrics import losses
+from hpo.data.panel import listed
+from hpo.data.prepare import Prepared, truth
+from hpo.data.ridge import fit_ridge
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+NAMES = ("naive", "seasonal_naive", "drift", "auto_ets", "theta", "ridge")
+LONGEST_ETS_SEASON = 24  # of statsforecast's exponential smoothing
+MOST_ROWS = {"auto_ets": 2_000, "theta": 500}  # of a series that a model looks at, the last ones
+MOST_MODEL_ROWS = 100_000  # of all series of a fold together
+FEWEST_MODEL_ROWS = 100
+MOST_REFITTED_SERIES = 100  # above, a series' model is fitted once, on its first fold
+FAILURES = (ValueError, ArithmeticError, RuntimeError, LookupError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BenchmarkErrors:
+    """Losses of each benchmark: one array (float64, O) per fold, and lastly the test span's."""
+
+    losses: Mapping[str, tuple[Floats, ...]]
+    warnings: tuple[str, ...]
+
+
+def forecast_benchmarks(
+    prepared: Prepared, *, on_done: Callable[[str], None] = lambda _: None
+) -> BenchmarkErrors:
+    """Forecast every origin of every fold and of the test span, fitted on training parts only.
+
+    naive, seasonal_naive and drift know the history up to the origin. AutoETS and Theta
+    (statsforecast) are fitted per series on each fold's training part and carried forward to the
+    origins without refitting, on the last 2,000 and 500 rows (less where there are many series);
+    above 100 series a series' model is fitted on its first fold only. A model that fails on a
+    series is replaced there by the seasonal naive, with a warning. ridge: see hpo.data.ridge.
+    on_done is called with a benchmark's name when it is finished.
+    """
+    found: dict[str, tuple[Floats, ...]] = {}
+    said: list[str] = []
+    for name in NAMES:
+        failed: set[str] = set()
+        forecasts = _forecast_spans(name, prepared, failed)
+        found[name] = tuple(
+            losses(truth(prepared, fold), y_OH, fold.scale_O, prepared.study.task.metric)
+            for fold, y_OH in forecasts
+        )
+        if failed:
+            said.append(_failure(name, failed))
+        on_done(name)
+    return BenchmarkErrors(losses=found, warnings=tuple(said))
+
+
+def naive(prepared: Prepared, fold: Fold) -> Floats:
+    """The last known value, for every step (float64, O x H)."""
+    last_O = prepared.panel.values_RF[fold.origins_O, 0]
+    return np.repeat(last_O[:, None], prepared.study.task.horizon, axis=1)
+
+
+def seasonal_naive(prepared: Prepared, fold: Fold) -> Floats:
+    """The last known value of the same phase of the season; naive where there is no full season.
+
+    Step h repeats row origin + h - m ceil(h / m), m the season (float64, O x H).
+    """
+    season = prepared.season
+    steps_H = np.arange(1, prepared.study.task.horizon + 1)
+    back_H = steps_H - season * -(-steps_H // season)
+    rows_OH = fold.origins_O[:, None] + back_H
+    begins_O = prepared.panel.starts_S[fold.series_O]
+    has_season_O = fold.origins_O - begins_O + 1 >= season
+    rows_OH = np.where(has_season_O[:, None], rows_OH, fold.origins_O[:, None])
+    repeated_OH: Floats = prepared.panel.values_RF[rows_OH, 0]
+    return repeated_OH
+
+
+def drift(prepared: Prepared, fold: Fold) -> Floats:
+    """The line from the series' first to its last known value, continued (float64, O x H)."""
+    target_R = prepared.panel.values_RF[:, 0]
+    begins_O = prepared.panel.starts_S[fold.series_O]
+    last_O = target_R[fold.origins_O]
+    slope_O = (last_O - target_R[begins_O]) / np.maximum(fold.origins_O - begins_O, 1)
+    steps_H = np.arange(1, prepared.study.task.horizon + 1)
+    line_OH: Floats = last_O[:, None] + slope_O[:, None] * steps_H
+    return line_OH
+
+
+def _forecast_spans(
+    name: str, prepared: Prepared, failed: set[str]
+) -> Iterator[tuple[Fold, Floats]]:
+    simple = {"naive": naive, "seasonal_naive": seasonal_naive, "drift": drift}
+    models: dict[int, Any] = {}
+    lookback = prepared.lookbacks[-1]
+    for fold in (*prepared.folds, prepared.test):
+        if name in simple:
+            yield fold, simple[name](prepared, fold)
+        elif name == "ridge":
+            predict = fit_ridge(prepared, fold, lookback)
+            yield fold, forecast(predict, prepared, fold, lookback)
+        else:
+            if len(np.unique(fold.series_O)) <= MOST_REFITTED_SERIES:
+                models.clear()
+            yield fold, _carry_forward(name, prepared, fold, models, failed)
+
+
+def _carry_forward(
+    name: str, prepared: Prepared, fold: Fold, models: dict[int, Any], failed: set[str]
+) -> Floats:
+    """Forecasts of one statistical model per series; seasonal naive where it fails."""
+    forecast_OH = seasonal_naive(prepared, fold)
+    series = np.unique(fold.series_O)
+    fewest = max(FEWEST_MODEL_ROWS, 4 * prepared.season)
+    rows = min(MOST_ROWS[name], max(fewest, MOST_MODEL_ROWS // len(series)))
+    for s in series.tolist():
+        of_series = np.flatnonzero(fold.series_O == s)
+        start = int(prepared.panel.starts_S[s])
+        target_R = prepared.panel.values_RF[start : prepared.panel.starts_S[s + 1], 0]
+        scale = float(np.abs(target_R[: fold.train_ends_S[s] - start]).max()) or 1.0
+        try:
+            if s not in models:
+                part_R = target_R[: fold.train_ends_S[s] - start][-rows:]
+                models[s] = _fit_model(name, prepared.season, part_R / scale)
+            for o in of_series:
+                known_R = target_R[: fold.origins_O[o] - start + 1][-rows:]
+                y_H = scale * _step_forward(models[s], known_R / scale, forecast_OH.shape[1])
+                forecast_OH[o] = np.where(np.isfinite(y_H), y_H, forecast_OH[o])
+        except FAILURES:
+            failed.add(prepared.panel.names[s])
+    return forecast_OH
+
+
+def _fit_model(name: str, season: int, y_R: Floats) -> Any:
+    from statsforecast.models import AutoETS, Theta
+
+    if name == "theta":
+        model = Theta(season_length=season)
+    else:
+        model = AutoETS(season_length=season if season <= LONGEST_ETS_SEASON else 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(y_R)
+
+
+def _step_forward(model: Any, y_R: Floats, horizon: int) -> Floats:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return np.asarray(model.forward(y_R, h=horizon)["mean"], dtype=np.float64)
+
+
+def _failure(name: str, failed: set[str]) -> str:
+    series = "" if failed == {""} else f" for {len(failed)} series ({listed(sorted(failed))})"
+    return f"{name} could not be fitted{series}; the seasonal naive stands in for it there"

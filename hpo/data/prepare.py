@@ -1,0 +1,168 @@
+"""A study meets its panel: lookback, strategy, folds, transform and bound are settled."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.data.folds import Fold, fewest_training_rows, make_folds, reference_rows, spans
+from hpo.data.panel import Panel
+from hpo.data.transform import Transform, choose, fit
+from hpo.data.windows import count_windows
+from hpo.errors import SpecError
+from hpo.sizing.bound import Limit, fits, largest_equal_cells
+from hpo.spec.study import Study
+
+Ints = npt.NDArray[np.int64]
+Strategy = Literal["direct", "recursive"]
+
+FEWEST_DIRECT_CELLS = 8  # the bound must leave as many in one layer, else recursive
+SEASONS_IN_LOOKBACK = 1.25  # Hewamalage, Bergmeir and Bandara 2021
+SHORTEST_LOOKBACK = 12  # where there is a season
+LOOKBACK_WITHOUT_SEASON = 24
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """All that trials of one study share; made from training parts only.
+
+    scaled_RF: float32, the transformed panel. lookbacks: ascending, more than one are searched.
+    limit: the alpha rule, with the study's samples, inputs and outputs. test: the test span.
+    """
+
+    study: Study
+    panel: Panel
+    season: int
+    lookbacks: tuple[int, ...]
+    strategy: Strategy
+    transform: Transform
+    transform_steps: str
+    scaled_RF: npt.NDArray[np.float32]
+    folds: tuple[Fold, ...]
+    test: Fold
+    limit: Limit
+    warnings: tuple[str, ...]
+
+
+def prepare(study: Study, panel: Panel) -> Prepared:
+    """Settle everything that the study leaves open, on this panel.
+
+    Raises DataError for too few rows or a transform the values do not allow, SpecError for a bound
+    that leaves no network.
+    """
+    task = study.task
+    lookbacks = choose_lookbacks(study, panel)
+    folds, test, said = make_folds(
+        panel,
+        horizon=task.horizon,
+        test=study.data.test,
+        folds=study.validation.folds,
+        metric=task.metric,
+        lookback=lookbacks[-1],
+    )
+    strategy, limit, why = _choose_strategy(study, panel, test, lookbacks[-1])
+    first_ends_S = _first_training_ends(panel, (*folds, test))
+    steps = choose(panel, first_ends_S, task.transform)
+    transform = fit(panel, first_ends_S, steps)
+    return Prepared(
+        study=study,
+        panel=panel,
+        season=panel.season,
+        lookbacks=lookbacks,
+        strategy=strategy,
+        transform=transform,
+        transform_steps=steps,
+        scaled_RF=transform.apply(panel),
+        folds=folds,
+        test=test,
+        limit=limit,
+        warnings=(*panel.warnings, *said, *why),
+    )
+
+
+def truth(prepared: Prepared, fold: Fold) -> npt.NDArray[np.float64]:
+    """What was to be forecast from each origin (float64, O x H), on the data's own scale."""
+    rows_OH = fold.origins_O[:, None] + 1 + np.arange(prepared.study.task.horizon)
+    truth_OH: npt.NDArray[np.float64] = prepared.panel.values_RF[rows_OH, 0]
+    return truth_OH
+
+
+def choose_lookbacks(study: Study, panel: Panel) -> tuple[int, ...]:
+    """The study's lookbacks, ascending; for 0 one by the rule.
+
+    With a season 1.25 times the longer of season and horizon, at least 12 steps; without one the
+    longer of 24 steps and 1.25 horizons. On short data less: lookback and horizon take at most
+    half of the first training part (of the median series), as far as the folds need it less.
+    """
+    given, horizon = study.task.lookback, study.task.horizon
+    if given:
+        return given if isinstance(given, tuple) else (given,)
+    if panel.season > 1:
+        wish = max(SHORTEST_LOOKBACK, ceil(SEASONS_IN_LOOKBACK * max(panel.season, horizon)))
+    else:
+        wish = max(LOOKBACK_WITHOUT_SEASON, ceil(SEASONS_IN_LOOKBACK * horizon))
+    rows = reference_rows(panel)
+    at = spans(rows, horizon=horizon, test=study.data.test, folds=study.validation.folds)
+    training = rows - at.test - at.scored
+    most = max(training // 2 - horizon + 1, min(2, wish))
+    possible = training - fewest_training_rows(lookback=0, horizon=horizon)
+    return (max(1, min(wish, most, possible)),)
+
+
+def count_samples(panel: Panel, ends_S: Ints, *, lookback: int, outputs: int) -> int:
+    """N_s: windows with their targets in the rows before ends_S, of all series together."""
+    rows_S = ends_S - panel.starts_S[:-1]
+    return int(count_windows(rows_S, lookback=lookback, horizon=outputs).sum())
+
+
+def _choose_strategy(
+    study: Study, panel: Panel, test: Fold, lookback: int
+) -> tuple[Strategy, Limit, list[str]]:
+    """The strategy with its limit; for "auto" direct where 8 cells are left, else recursive."""
+
+    def limit(outputs: int) -> Limit:
+        samples = count_samples(panel, test.train_ends_S, lookback=lookback, outputs=outputs)
+        return Limit(
+            rule=study.bound.rule,
+            samples=samples,
+            inputs=panel.values_RF.shape[1],
+            outputs=outputs,
+            alpha=study.bound.alpha,
+        )
+
+    horizon, asked = study.task.horizon, study.task.strategy
+    direct, recursive = limit(horizon), limit(1)
+    left = largest_equal_cells(1, direct) or 0
+    if asked == "direct" or (asked == "auto" and (horizon == 1 or left >= FEWEST_DIRECT_CELLS)):
+        return "direct", _refuse_no_network(study, direct), []
+    why = (
+        f"the strategy is recursive: a direct head of {horizon} steps leaves "
+        f"{left} cells in one layer on {direct.samples:,} samples at alpha {direct.alpha:g}, "
+        f"fewer than {FEWEST_DIRECT_CELLS}; a recursive one leaves "
+        f"{largest_equal_cells(1, recursive) or 0} on {recursive.samples:,}"
+    )
+    return "recursive", _refuse_no_network(study, recursive), [why] if asked == "auto" else []
+
+
+def _refuse_no_network(study: Study, limit: Limit) -> Limit:
+    fewest = study.space.cells[0]
+    if fits((fewest,), limit):
+        return limit
+    left = largest_equal_cells(1, limit) or 0
+    raise SpecError(
+        f"the bound leaves no network: at most {left} cells in one layer where space.cells begins "
+        f"at {fewest} (bound.rule={limit.rule}, bound.alpha={limit.alpha:g}, "
+        f"{limit.samples:,} samples, {limit.inputs} inputs, {limit.outputs} outputs)",
+        remedy="give more rows, a smaller task.horizon or task.lookback, task.strategy=recursive, "
+        "a lower bound.alpha, bound.rule=formula or off, or fewer space.cells",
+    )
+
+
+def _first_training_ends(panel: Panel, parts: tuple[Fold, ...]) -> Ints:
+    """Where each series' training part ends in the first fold that it takes part in."""
+    ends_S = panel.starts_S[:-1].copy()
+    for fold in reversed(parts):
+        ends_S = np.where(fold.train_ends_S > panel.starts_S[:-1], fold.train_ends_S, ends_S)
+    return ends_S

@@ -1,0 +1,197 @@
+"""A panel is made even for a network, and forecasts are turned back.
+
+Shapes: R rows, F features, S series, M steps of a season, O origins, H horizon.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpo.data.panel import Panel
+from hpo.data.season import has_season, level_wanders, seasonal_indices, swing_grows
+from hpo.errors import DataError, SpecError
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+MOST_VOTERS = 100  # series that are looked at, evenly taken
+MOST_ROWS = 5_000  # of a series that are looked at, the last ones
+LARGEST_LOG = 300.0  # exp of it, squared, is still a float64
+LARGEST_SCALED = 1e9
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Transform:
+    """What was fitted on the first training parts; `apply` and `invert` change nothing in it.
+
+    steps: "none" or log, deseasonalise, difference joined by "+" (standardising always happens).
+    floor_S: the least value that the log is taken of. seasonal_SM: what each phase adds (on the
+    scale of the log, if any). centre_SF, scale_SF: what is taken off and divided by.
+    """
+
+    steps: str
+    starts_S: Ints
+    floor_S: Floats
+    seasonal_SM: Floats
+    centre_SF: Floats
+    scale_SF: Floats
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the last target value of a window is taken off the window and its targets."""
+        return "difference" in self.steps
+
+    def apply(self, panel: Panel) -> Singles:
+        """The panel's values as a network sees them: float32, (R, F), not yet anchored."""
+        series_R = np.repeat(np.arange(len(panel.names)), panel.lengths_S)
+        scaled_RF = np.empty((len(series_R), len(panel.columns)), dtype=np.float32)
+        for feature in range(len(panel.columns)):
+            column_R = panel.values_RF[:, feature].copy()
+            if feature == 0:
+                column_R = self._even(column_R, series_R)
+            column_R -= self.centre_SF[series_R, feature]
+            column_R /= self.scale_SF[series_R, feature]
+            scaled_RF[:, feature] = np.clip(column_R, -LARGEST_SCALED, LARGEST_SCALED)
+        return scaled_RF
+
+    def invert(self, scaled_OH: npt.NDArray[np.floating], rows_OH: Ints, series_O: Ints) -> Floats:
+        """Forecasts of the target on its own scale (float64, O x H).
+
+        rows_OH: the row each step is for, counted as the panel's (may lie beyond a series' end);
+        series_O: the series of each origin. The anchor must have been added back.
+        """
+        centre_O, scale_O = self.centre_SF[series_O, 0], self.scale_SF[series_O, 0]
+        y_OH: Floats = scaled_OH.astype(np.float64) * scale_O[:, None] + centre_O[:, None]
+        if "deseasonalise" in self.steps:
+            phase_OH = (rows_OH - self.starts_S[series_O, None]) % self.seasonal_SM.shape[1]
+            y_OH = y_OH + self.seasonal_SM[series_O[:, None], phase_OH]
+        if "log" in self.steps:
+            y_OH = np.exp(np.clip(y_OH, -LARGEST_LOG, LARGEST_LOG))
+        return y_OH
+
+    def _even(self, target_R: Floats, series_R: Ints) -> Floats:
+        if "log" in self.steps:
+            target_R = np.log(np.maximum(target_R, self.floor_S[series_R]))
+        if "deseasonalise" in self.steps:
+            row_R = np.arange(len(target_R)) - self.starts_S[series_R]
+            target_R = target_R - self.seasonal_SM[series_R, row_R % self.seasonal_SM.shape[1]]
+        return target_R
+
+
+def choose(panel: Panel, train_ends_S: Ints, requested: str) -> str:
+    """The steps of the transform: those requested, or for "auto" those the series ask for.
+
+    Looked at are the rows before train_ends_S only. In this order, by the majority of series
+    (at most 100 are asked): `log` where all values of all series are positive and the swing
+    grows with the level; `deseasonalise` where the autocorrelation at the season is above its 90 %
+    limit; `difference` where the KPSS test refuses that what is left keeps its level
+    (see hpo.data.season for the tests). Otherwise "none": values are only standardised.
+    Raises DataError for a log of values that are not positive, SpecError for a season of 1.
+    """
+    if requested != "auto":
+        _refuse_impossible(panel, requested)
+        return requested
+    voters = _voters(panel, train_ends_S)
+    steps = []
+    positive = all(y_R.min() > 0 for y_R in _training_parts(panel, train_ends_S))
+    if positive and _majority([swing_grows(y_R, panel.season) for y_R in voters]):
+        steps.append("log")
+        voters = [np.log(y_R) for y_R in voters]
+    if _majority([has_season(y_R, panel.season) for y_R in voters]):
+        steps.append("deseasonalise")
+        voters = [_adjust(y_R, panel.season) for y_R in voters]
+    if _majority([level_wanders(y_R) for y_R in voters]):
+        steps.append("difference")
+    return "+".join(steps) or "none"
+
+
+def fit(panel: Panel, train_ends_S: Ints, steps: str) -> Transform:
+    """The transform of these steps, fitted on each series' rows before train_ends_S.
+
+    Targets are standardised by mean and standard deviation, with `difference` by the root mean
+    square of their one-step changes; covariates by mean and standard deviation. A scale is never
+    0; a series without training rows keeps centre 0 and scale 1.
+    """
+    count, features = len(panel.names), len(panel.columns)
+    season = panel.season if "deseasonalise" in steps else 1
+    floor_S, seasonal_SM = np.ones(count), np.zeros((count, season))
+    centre_SF, scale_SF = np.zeros((count, features)), np.ones((count, features))
+    for s, (start, end) in enumerate(zip(panel.starts_S[:-1], train_ends_S, strict=True)):
+        if end <= start:
+            continue
+        values_RF = panel.values_RF[start:end]
+        target_R = values_RF[:, 0]
+        if "log" in steps:
+            floor_S[s] = _log_floor(target_R)
+            target_R = np.log(np.maximum(target_R, floor_S[s]))
+        if season > 1:
+            seasonal_SM[s] = seasonal_indices(target_R, season)
+            target_R = target_R - seasonal_SM[s, np.arange(len(target_R)) % season]
+        centre_SF[s] = target_R.mean(), *values_RF[:, 1:].mean(axis=0)
+        scale_SF[s] = _scale(target_R, steps), *(_deviation(c) for c in values_RF[:, 1:].T)
+    return Transform(
+        steps=steps,
+        starts_S=panel.starts_S[:-1],
+        floor_S=floor_S,
+        seasonal_SM=seasonal_SM,
+        centre_SF=centre_SF,
+        scale_SF=scale_SF,
+    )
+
+
+def _refuse_impossible(panel: Panel, steps: str) -> None:
+    if "deseasonalise" in steps and panel.season < 2:
+        raise SpecError(
+            "task.transform has deseasonalise, but the data has no season",
+            remedy="set data.season to the steps in a season, or leave deseasonalise out",
+        )
+    wrong = np.flatnonzero(panel.values_RF[:, 0] <= 0)
+    if "log" not in steps or not wrong.size:
+        return
+    row = int(wrong[0])
+    series = int(np.searchsorted(panel.starts_S, row, side="right")) - 1
+    of = f" of series {panel.names[series]!r}" if panel.names[series] else ""
+    raise DataError(
+        f"the log of {panel.values_RF[row, 0]:g} in column {panel.columns[0]!r} does not exist",
+        where=f"row {row - panel.starts_S[series]} counted from 0{of}, time {panel.times_R[row]}",
+        remedy="leave log out of task.transform, or correct the value",
+    )
+
+
+def _training_parts(panel: Panel, train_ends_S: Ints) -> list[Floats]:
+    spans = zip(panel.starts_S[:-1], train_ends_S, strict=True)
+    return [panel.values_RF[start:end, 0] for start, end in spans if end > start]
+
+
+def _voters(panel: Panel, train_ends_S: Ints) -> list[Floats]:
+    parts = _training_parts(panel, train_ends_S)
+    taken = np.linspace(0, len(parts) - 1, min(len(parts), MOST_VOTERS)).astype(int)
+    rows = max(MOST_ROWS, 4 * panel.season)
+    return [parts[i][-rows:] for i in taken]
+
+
+def _majority(votes: list[bool]) -> bool:
+    return 2 * sum(votes) > len(votes)
+
+
+def _adjust(y_R: Floats, season: int) -> Floats:
+    adjusted_R: Floats = y_R - seasonal_indices(y_R, season)[np.arange(len(y_R)) % season]
+    return adjusted_R
+
+
+def _log_floor(target_R: Floats) -> float:
+    positive_R = target_R[target_R > 0]
+    return float(positive_R.min()) / 10 if positive_R.size else 1.0
+
+
+def _scale(target_R: Floats, steps: str) -> float:
+    if "difference" in steps and len(target_R) > 1:
+        change = float(np.sqrt(np.square(np.diff(target_R)).mean()))
+        return change or _deviation(target_R)
+    return _deviation(target_R)
+
+
+def _deviation(column_R: Floats) -> float:
+    return float(column_R.std()) or 1.0

@@ -1,0 +1,252 @@
+"""What people read in the terminal: data, bound, benchmarks, progress and the answer, as lines."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hpo.spec.answer import Answer
+from hpo.spec.candidate import size_in_words
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from hpo.service.status import Progress
+
+METRICS = {"mase": "MASE", "rmse": "RMSE", "mae": "MAE", "smape": "sMAPE"}
+BENCHMARKS = {
+    "naive": "naive",
+    "seasonal_naive": "seasonal naive",
+    "drift": "drift",
+    "auto_ets": "AutoETS",
+    "theta": "Theta",
+    "ridge": "ridge",
+}
+CALM_S = 15.0
+
+
+def number(value: float) -> str:
+    """Four significant digits, without exponents for everyday sizes.
+
+    >>> number(0.31249), number(12345.678), number(23.4)
+    ('0.3125', '12346', '23.4')
+    """
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def data_lines(facts: Mapping[str, Any]) -> list[str]:
+    """What `hpo check` found: the data, how they are looked at, how large a network they carry."""
+    season = f"season of {facts['season']}" if facts["season"] > 1 else "no season"
+    several = f" in {facts['series']:,} series" if facts["series"] > 1 else ""
+    lookback = " or ".join(str(n) for n in facts["lookback"])
+    lines = [
+        f"Data        {facts['rows']:,} rows{several}, {season}",
+        f"Windows     {lookback} steps in, {facts['outputs']} out ({facts['strategy']});"
+        f" transform {facts['transform']}",
+        f"Judged on   {sum(facts['origins']):,} forecasts of {facts['folds']} folds;"
+        f" the last {facts['test_origins']:,} forecasts are kept for the test",
+        f"Bound       {_bound_words(facts)}",
+    ]
+    return lines + warning_lines(facts["warnings"])
+
+
+def _bound_words(facts: Mapping[str, Any]) -> str:
+    bound, samples = facts["bound"], facts["samples"]
+    if bound["rule"] == "off":
+        return f"off; {samples:,} training windows"
+    most = ", ".join(f"{c} in {n}" for n, c in bound["cells"].items() if c is not None)
+    inputs, outputs = facts["inputs"], facts["outputs"]
+    return (
+        f"{samples:,} training windows carry at most {most} layers of equal cells (rule"
+        f" {bound['rule']}, {inputs} input{_s(inputs)}, {outputs} output{_s(outputs)},"
+        f" alpha {bound['alpha']:g})"
+    )
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def warning_lines(warnings: Sequence[str]) -> list[str]:
+    """One line for each warning."""
+    return [f"Note        {warning}" for warning in warnings]
+
+
+def benchmark_lines(
+    scores: Mapping[str, float], metric: str, title: str = "Benchmarks"
+) -> list[str]:
+    """The benchmarks' scores, the best one marked."""
+    best = min(scores, key=lambda name: scores[name])
+    told = [
+        f"{BENCHMARKS.get(name, name)} {number(value)}{' (best)' if name == best else ''}"
+        for name, value in scores.items()
+    ]
+    return [f"{title:<11} {METRICS[metric]}: {', '.join(told)}"]
+
+
+def bound_lines(
+    found: Mapping[str, Any], samples: int, inputs: int, outputs: int, alpha: float
+) -> list[str]:
+    """The table of `hpo bound`: the largest equal cells per number of layers, by rule."""
+    head = f"{samples:,} samples, {inputs} inputs, {outputs} outputs, alpha {alpha:g}"
+    lines = [f"Most cells in each layer ({head})", "  layers      1      2      3"]
+    for rule, cells in found["rules"].items():
+        told = "".join(f"{'-' if c is None else c:>7}" for c in cells.values())
+        lines.append(f"  {rule:<9}{told}")
+    return [*lines, f"Degrees of freedom of the data: {found['degrees_of_freedom']:,}"]
+
+
+def answer_lines(answer: Answer) -> list[str]:
+    """The answer as a person reads it: the verdict first."""
+    if answer.layers is None or answer.cells is None:
+        return _open_lines(answer)
+    lines = ["", f"ANSWER      {_headline(answer)}", ""]
+    lines += _figures(answer)
+    lines += ["", "Why"]
+    lines += [f"  - {reason}" for reason in answer.reasons]
+    if answer.warnings:
+        lines += ["", "Keep in mind"]
+        lines += [f"  - {warning}" for warning in answer.warnings]
+    return [*lines, "", *_where_lines(answer)]
+
+
+def _headline(answer: Answer) -> str:
+    assert answer.cells is not None
+    size, best = size_in_words(answer.cells), _best_name(answer)
+    if answer.lstm_justified:
+        return f"{size}; the LSTM beats every benchmark"
+    return f"no LSTM is needed: none is shown to beat {best}. The best size would be {size}"
+
+
+def _best_name(answer: Answer) -> str:
+    return BENCHMARKS.get(answer.best_benchmark or "", answer.best_benchmark or "the benchmark")
+
+
+def _figures(answer: Answer) -> list[str]:
+    metric = METRICS[answer.metric]
+    assert answer.best_benchmark is not None
+    assert answer.score is not None
+    assert answer.test_score is not None
+    on_folds = answer.benchmarks[answer.best_benchmark]
+    on_test = answer.benchmarks_test.get(answer.best_benchmark, float("nan"))
+    best = _best_name(answer)
+    lines = [f"Size        {size_in_words(answer.cells or ())}, {answer.weights:,} weights"]
+    if answer.cells_tied is not None:
+        low, high = answer.cells_tied
+        lines.append(f"As good     networks of {low} to {high} cells in all layers together")
+    if answer.layers_probability is not None:
+        shares = ", ".join(f"{n}: {p:.0%}" for n, p in answer.layers_probability.items())
+        lines.append(f"Layers      how often each number wins on resampled evidence: {shares}")
+    naive = " (1 = the seasonal naive forecast)" if answer.metric == "mase" else ""
+    return [
+        *lines,
+        f"On folds    {metric} {_with_error(answer.score, answer.score_se)};"
+        f" {best} {number(on_folds)}{_versus(answer.score, on_folds)}{naive}",
+        f"On test     {metric} {_with_error(answer.test_score, answer.test_se)};"
+        f" {best} {number(on_test)}{_versus(answer.test_score, on_test)};"
+        f" {answer.test_origins:,} forecasts never used before",
+        f"Training    learning rate {answer.learning_rate:.3g}, {answer.steps:,} steps,"
+        f" lookback {answer.lookback}, {answer.strategy}, transform {answer.transform}",
+        f"Effort      {answer.trials.ended} trials ({answer.trials.complete} complete,"
+        f" {answer.trials.pruned} pruned, {answer.trials.infeasible} infeasible),"
+        f" {answer.networks:,} networks in {answer.wall_s or 0:.0f} s on {answer.device}",
+    ]
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return number(value) if error is None else f"{number(value)} ± {error:.2g}"
+
+
+def _versus(score: float, benchmark: float) -> str:
+    if not benchmark > 0:
+        return ""
+    share = score / benchmark - 1
+    return f", the LSTM's error is {abs(share):.1%} {'higher' if share > 0 else 'lower'}"
+
+
+def _where_lines(answer: Answer) -> list[str]:
+    at = "" if answer.storage in (None, "sqlite:///hpo.db") else f" --storage '{answer.storage}'"
+    return [
+        f"Stored      in {answer.storage} as {answer.study};"
+        f" again with: hpo answer {answer.study}{at}"
+    ]
+
+
+def _open_lines(answer: Answer) -> list[str]:
+    lines = [
+        f"{answer.study} is {answer.state}: {answer.trials.ended} trials have ended"
+        f" ({answer.networks} networks), there is no verdict yet"
+    ]
+    return lines + (benchmark_lines(answer.benchmarks, answer.metric) if answer.benchmarks else [])
+
+
+def status_lines(status: Mapping[str, Any]) -> list[str]:
+    """One study's state in a line or two."""
+    trials, best = status["trials"], status["best"]
+    ended = sum(trials[k] for k in ("complete", "pruned", "infeasible", "failed"))
+    line = (
+        f"{status['study']}  {status['state']}  {ended} of {status['budget']} trials"
+        f" ({trials['complete']} complete, {trials['pruned']} pruned, {trials['infeasible']}"
+        f" infeasible), {trials['running']} running, {len(status['workers'])} workers"
+    )
+    if best is not None:
+        line += f"; best so far {size_in_words(tuple(best['cells']))}: {number(best['score'])}"
+    return [line] + ([f"  {status['error'].strip().splitlines()[-1]}"] if status["error"] else [])
+
+
+class ProgressDisplay:
+    """A live bar on a terminal; elsewhere a calm line now and then."""
+
+    def __init__(self, stream: TextIO, budget: int) -> None:
+        self.stream, self.budget = stream, budget
+        self.started = self.told = time.monotonic()
+        self.first: Progress | None = None
+        self.bar: Bar | None = None
+        self.task: TaskID | None = None
+
+    def show(self, now: "Progress") -> None:
+        """Draw the study's counts."""
+        self.first = self.first or now
+        words = self._words(now)
+        if self.stream.isatty():
+            self._draw(now, words)
+        elif time.monotonic() - self.told >= CALM_S:
+            self.told = time.monotonic()
+            self.stream.write(f"{words}\n")
+            self.stream.flush()
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _draw(self, now: "Progress", words: str) -> None:
+        if self.bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (BarColumn(bar_width=30), TextColumn("{task.description}"))
+            self.bar = Bar(*columns, console=Console(file=self.stream), transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task("", total=self.budget)
+        assert self.task is not None
+        self.bar.update(self.task, completed=now.trials.ended + now.skipped, description=words)
+
+    def _words(self, now: "Progress") -> str:
+        assert self.first is not None
+        if not now.benchmarked:
+            return "forecasting the benchmarks"
+        elapsed_s = time.monotonic() - self.started
+        rate = (now.networks - self.first.networks) / max(elapsed_s, 1e-9)
+        if now.judging:
+            return f"racing the finalists with fresh seeds, {now.networks:,} networks"
+        ended = now.trials.ended - self.first.trials.ended
+        left = (now.running + now.waiting) * elapsed_s / ended if ended else 0.0
+        best = f", best {number(now.best_score)}" if now.best_score is not None else ""
+        time_left = f", about {left:.0f} s left" if left else ""
+        return (
+            f"{now.trials.ended} of {self.budget} trials, {now.networks:,} networks"
+            f" ({rate:.1f} a second){best}{time_left}"
+        )

@@ -1,0 +1,103 @@
+"""Which network next: Optuna's samplers, asked on an in-memory copy of what is known.
+
+A suggestion is a function of the study, the trial's number and the trials it has seen: asked
+again with the same, it says the same.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
+
+from hpo.data.prepare import Prepared
+from hpo.search.space import Params, distributions, first_guesses, into_bound
+
+GRID_RATES = 3
+GRID_WIDTHS = 8
+STARTUP_TRIALS = 10
+
+
+def suggest(prepared: Prepared, history: Sequence[FrozenTrial], number: int) -> Params:
+    """Parameters of trial `number`, inside the bound, given the trials of `history`.
+
+    The first trials are one layer with 2 and with 3 cells; then the study's sampler speaks.
+    """
+    guesses = first_guesses(prepared)
+    if number < len(guesses):
+        return guesses[number]
+    limits = distributions(prepared.study, prepared.lookbacks)
+    if prepared.study.search.sampler == "grid":
+        return into_bound(_grid_point(prepared, limits, number - len(guesses)), prepared)
+    known = optuna.create_study(
+        storage=optuna.storages.InMemoryStorage(),
+        sampler=_sampler(prepared, number),
+        pruner=optuna.pruners.NopPruner(),
+        direction="minimize",
+    )
+    known.add_trials(history)
+    return into_bound(known.ask(limits).params, prepared)
+
+
+def _sampler(prepared: Prepared, number: int) -> BaseSampler:
+    search = prepared.study.search
+    seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
+    match search.sampler:
+        case "gp":
+            return GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+        case "random":
+            return RandomSampler(seed=seed)
+        case _:
+            return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS)
+
+
+def _grid_point(prepared: Prepared, limits: dict[str, BaseDistribution], place: int) -> Params:
+    """The grid's point `place`; a budget larger than the grid goes through it again.
+
+    Layers x 8 equal widths in log steps up to what one layer may have x 3 values of each rate x
+    every lookback: the widths run fastest, so that a short budget sees every size.
+    """
+    layers, cells = limits["layers"], limits["cells_1"]
+    assert isinstance(layers, IntDistribution)
+    assert isinstance(cells, IntDistribution)
+    widest = into_bound(
+        {n: _values(d)[-1] for n, d in limits.items()} | {"layers": layers.low}, prepared
+    )
+    widths = _log_steps(cells.low, widest["cells_1"])
+    others = [_values(limits[name]) for name in _others(limits)]
+    points = list(product(*others, range(layers.low, layers.high + 1), widths))
+    *values, count, width = points[place % len(points)]
+    return (
+        {name: width for name in limits if name.startswith("cells_")}
+        | {"layers": count}
+        | dict(zip(_others(limits), values, strict=True))
+    )
+
+
+def _others(limits: dict[str, BaseDistribution]) -> list[str]:
+    return [name for name in limits if name != "layers" and not name.startswith("cells_")]
+
+
+def _log_steps(low: int, high: int) -> list[int]:
+    return sorted({round(float(c)) for c in np.geomspace(low, max(high, low), num=GRID_WIDTHS)})
+
+
+def _values(distribution: BaseDistribution) -> list[Any]:
+    """The values of a parameter that a grid looks at, in ascending order."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = distribution.low, distribution.high
+    if isinstance(distribution, IntDistribution):
+        return list(range(int(low), int(high) + 1))
+    spaced = np.geomspace if distribution.log else np.linspace
+    return [min(max(float(v), low), high) for v in dict.fromkeys(spaced(low, high, num=GRID_RATES))]

@@ -1,0 +1,38 @@
+"""What the user should know or could do about where the answer stands in its space."""
+
+from dataclasses import dataclass
+
+from hpo.data.prepare import Prepared
+from hpo.spec.answer import BoundInForce
+from hpo.spec.candidate import size_in_words
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Sentences for the answer's reasons and warnings."""
+
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def advice(prepared: Prepared, cells: tuple[int, ...], bound: BoundInForce, skipped: int) -> Advice:
+    """Advice when the answer sits at the bound or at the space's limit, or time ran out."""
+    reasons, warnings = [], []
+    if bound.hit:
+        reasons.append(
+            f"{size_in_words(cells)} is as large as the bound allows (rule {bound.rule}, alpha"
+            f" {bound.alpha:g}): a larger network might do better; a smaller --alpha or more data"
+            " would let it."
+        )
+    elif max(cells) >= prepared.study.space.cells[1]:
+        warnings.append(
+            f"the answer has the most cells the space allows ({prepared.study.space.cells[1]} in"
+            " a layer): widen --cells to see whether more would help"
+        )
+    if skipped:
+        budget = prepared.study.budget.trials
+        warnings.append(
+            f"the time limit ended the search after {budget - skipped} of {budget} trials; the"
+            " verdict is made on these"
+        )
+    return Advice(tuple(reasons), tuple(warnings))

@@ -1,0 +1,194 @@
+"""One SQL database: opened, its tables created once, errors told without passwords."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from hpo.errors import DatabaseError
+from hpo.service import sqlite
+from hpo.service.tables import SCHEMA_VERSION, metadata, schema
+
+CONNECT_TIMEOUT_S = 10
+SCHEMA_LOCK = 0x68706F  # "hpo": the key of PostgreSQL's advisory lock around table creation
+
+sqlite.register()
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database: Optuna's storage and the engine that our own tables share with it."""
+
+    url: str
+    storage: BaseStorage
+    engine: Engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One short transaction; mishaps of the database become DatabaseError."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise _database_error(error, self.url) from error
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.storage.remove_session()
+        self.engine.dispose()
+
+
+class now(FunctionElement[float]):  # noqa: N801  a SQL function
+    """The database's clock: seconds since 1970, the only clock that leases go by."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(*_: Any, **__: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(*_: Any, **__: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def open_database(url: str, *, create: bool = True) -> Database:
+    """Open the database at a SQLAlchemy URL and create what is missing in it.
+
+    `create=False` refuses an SQLite file that is not there instead of making one.
+    Raises DatabaseError, without the password, within about 10 s.
+    """
+    parsed = _parse(url)
+    if not create:
+        _refuse_missing_file(parsed)
+    try:
+        storage = _open_storage(parsed)
+        _check_version(storage.engine, url)
+    except SQLAlchemyError as error:
+        raise _database_error(error, url) from error
+    return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown.
+
+    >>> without_password("postgresql://ann:secret@db/hpo")
+    'postgresql://ann:***@db/hpo'
+    """
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url.split("@")[-1]
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseError(
+            f"{url.split('@')[-1]!r} is not a database URL",
+            remedy="write sqlite:///FILE.db or postgresql://USER@HOST/DATABASE",
+        ) from None
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database not in (None, "", ":memory:"):
+            return parsed.set(drivername=sqlite.DRIVER)
+        case "postgresql":
+            return parsed.set(drivername="postgresql+psycopg")
+        case "sqlite":
+            raise DatabaseError(
+                "an SQLite database must be a file", remedy="write sqlite:///FILE.db"
+            )
+        case other:
+            raise DatabaseError(
+                f"databases of kind {other!r} are not supported", remedy="use SQLite or PostgreSQL"
+            )
+
+
+def _refuse_missing_file(url: URL) -> None:
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise DatabaseError(
+            "there is no database here", where=str(url.database), remedy="start with hpo run"
+        )
+
+
+def _open_storage(url: URL) -> RDBStorage:
+    if url.get_backend_name() == "sqlite":
+        storage = _create_tables(url, {})
+    else:
+        options = {
+            "connect_args": {"connect_timeout": CONNECT_TIMEOUT_S},
+            "pool_pre_ping": True,
+            "pool_size": 2,
+        }
+        with _schema_lock(url, options):
+            storage = _create_tables(url, options)
+    return storage
+
+
+def _create_tables(url: URL, options: dict[str, Any]) -> RDBStorage:
+    """Optuna's tables and ours. SQLite's steps hold the write lock; a lost race is run again."""
+    for attempt in range(20):
+        try:
+            text = url.render_as_string(hide_password=False)
+            storage = RDBStorage(text, engine_kwargs=dict(options))
+            with storage.engine.begin() as connection:
+                if not sa.inspect(connection).has_table(schema.name):
+                    metadata.create_all(connection)
+                    connection.execute(schema.insert().values(version=SCHEMA_VERSION))
+            return storage
+        except DBAPIError as error:
+            if attempt == 19 or not _is_lost_race(error):
+                raise
+            time.sleep(random.uniform(0.05, 0.2))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _is_lost_race(error: DBAPIError) -> bool:
+    said = str(error.orig).lower()
+    return any(w in said for w in ("already exists", "unique", "locked", "schema has changed"))
+
+
+@contextmanager
+def _schema_lock(url: URL, options: dict[str, Any]) -> Iterator[None]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options["connect_args"])
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+        yield
+
+
+def _check_version(engine: Engine, url: str) -> None:
+    with engine.begin() as connection:
+        version = connection.execute(sa.select(schema.c.version)).scalar_one()
+    if version != SCHEMA_VERSION:
+        raise DatabaseError(
+            f"its tables are of version {version}, this hpo knows version {SCHEMA_VERSION}",
+            where=without_password(url),
+            remedy="use the hpo that made it, or another database",
+        )
+
+
+def _database_error(error: SQLAlchemyError, url: str) -> DatabaseError:
+    cause = getattr(error, "orig", None) or error
+    password = make_url(url).password
+    said = " ".join(str(cause).split())
+    if password:
+        said = said.replace(password, "***")
+    return DatabaseError(
+        f"the database cannot be used: {said}",
+        where=without_password(url),
+        remedy="check the URL and that the server runs or the file can be written",
+    )

@@ -1,0 +1,104 @@
+"""How far a study is: counts, the best network so far, its workers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from hpo.service import studies
+from hpo.service.claims import LEASE_S
+from hpo.service.database import Database, now
+from hpo.service.registry import workers_of
+from hpo.service.results import count_networks
+from hpo.service.tables import slots, workers
+from hpo.service.trials import all_trials
+from hpo.spec.answer import TrialCounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a progress display needs, cheap enough to ask every half second."""
+
+    state: str
+    benchmarked: bool
+    trials: TrialCounts
+    running: int
+    waiting: int
+    skipped: int
+    networks: int
+    best_score: float | None
+    judging: bool
+
+
+def progress(database: Database, name: str) -> Progress:
+    """The study's counts now."""
+    query = (
+        sa.select(
+            slots.c.kind, slots.c.state, slots.c.outcome, slots.c.expires_at > now(), slots.c.score
+        )
+        .where(slots.c.study == name)
+        .order_by(slots.c.number)
+    )
+    with database.transaction() as connection:
+        rows = connection.execute(query).all()
+    of_trials = [row for row in rows if row[0] == "trial"]
+    outcomes = [row[2] for row in of_trials if row[1] == "ended"]
+    running = sum(state == "taken" and bool(alive) for _, state, _, alive, _ in of_trials)
+    scores = [row[4] for row in of_trials if row[2] == "complete"]
+    return Progress(
+        state=studies.state(database, name) or "deleted",
+        benchmarked=any(row[0] == "benchmark" and row[1] == "ended" for row in rows),
+        trials=TrialCounts(
+            complete=outcomes.count("complete"),
+            pruned=outcomes.count("pruned"),
+            infeasible=outcomes.count("infeasible"),
+        ),
+        running=running,
+        waiting=len(of_trials) - len(outcomes) - running,
+        skipped=outcomes.count("skipped"),
+        networks=count_networks(database, name),
+        best_score=min(scores, default=None),
+        judging=any(row[0] == "verdict" and row[1] == "taken" for row in rows),
+    )
+
+
+def status(database: Database, name: str) -> dict[str, Any]:
+    """The study as `hpo status NAME --json` shows it. Raises UnknownStudy."""
+    stored = studies.find(database, name)
+    now_ = progress(database, name)
+    counts = now_.trials.model_dump() | {"running": now_.running, "waiting": now_.waiting}
+    return {
+        "study": name,
+        "state": stored.state,
+        "trials": counts,
+        "budget": stored.spec.budget.trials,
+        "best": _best(database, stored),
+        "workers": workers_of(database, name),
+        "error": stored.error or None,
+    }
+
+
+def _best(database: Database, stored: studies.Stored) -> dict[str, Any] | None:
+    query = (
+        sa.select(slots.c.trial, slots.c.score)
+        .where(slots.c.study == stored.name, slots.c.outcome == "complete", slots.c.kind == "trial")
+        .order_by(slots.c.score, slots.c.number)
+        .limit(1)
+    )
+    with database.transaction() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return None
+    cells = all_trials(database, stored.optuna_id)[row.trial].user_attrs["cells"]
+    return {"layers": len(cells), "cells": cells, "score": row.score}
+
+
+def live_workers(database: Database, name: str) -> int:
+    """How many workers of the study have beaten within the time of a lease."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(workers)
+        .where(workers.c.study == name, workers.c.last_beat > now() - LEASE_S)
+    )
+    with database.transaction() as connection:
+        return int(connection.execute(query).scalar_one())

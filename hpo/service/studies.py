@@ -1,0 +1,232 @@
+"""A study's row: submitted, found, followed, closed and deleted."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from hpo.errors import DatabaseError, StudyConflict, UnknownStudy
+from hpo.service.database import Database, now, without_password
+from hpo.service.tables import slots, studies
+from hpo.spec.answer import Answer, State
+from hpo.spec.study import Study
+
+ENDED = ("done", "cancelled", "failed")
+VERSIONED = ("hpo", "optuna", "torch", "statsforecast", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A study as the database has it."""
+
+    name: str
+    optuna_id: int
+    state: State
+    spec: Study
+    fingerprint: str
+    data_fingerprint: str
+    data_parquet: bytes
+    versions: dict[str, str]
+    engine: str
+    error: str
+    started_at: float | None
+    ended_at: float | None
+    timed_out: bool
+    benchmark_warnings: tuple[str, ...]
+    answer: Answer | None
+
+
+def submit(
+    database: Database, study: Study, *, data_parquet: bytes, data_fingerprint: str, engine: str
+) -> bool:
+    """Write the study with its slots, or find it written: True when it is new.
+
+    A study that failed is opened again. Raises StudyConflict when the name is taken by a study of
+    other values or data, naming the differences.
+    """
+    known = _find(database, study.name)
+    if known is not None:
+        _refuse_difference(known, study, data_fingerprint)
+        _reopen(database, known)
+        return False
+    optuna_id = _optuna_study(database, study.name)
+    row = {
+        "name": study.name,
+        "optuna_id": optuna_id,
+        "state": "queued",
+        "spec": study.model_dump_json(),
+        "fingerprint": study.fingerprint(),
+        "data_fingerprint": data_fingerprint,
+        "data_parquet": data_parquet,
+        "versions": json.dumps({name: version(name) for name in VERSIONED}),
+        "engine": engine,
+        "created_at": now(),
+    }
+    try:
+        with database.transaction() as connection:
+            connection.execute(studies.insert().values(row))
+            connection.execute(slots.insert(), _slots(study))
+    except DatabaseError as error:
+        if isinstance(error.__cause__, sa.exc.IntegrityError):  # another submit was faster
+            _refuse_difference(find(database, study.name), study, data_fingerprint)
+            return False
+        raise
+    return True
+
+
+def _slots(study: Study) -> list[dict[str, Any]]:
+    trials = study.budget.trials
+    kinds = ["benchmark"] + ["trial"] * trials + ["verdict"]
+    return [
+        {"study": study.name, "number": number, "kind": kind} for number, kind in enumerate(kinds)
+    ]
+
+
+def _optuna_study(database: Database, name: str) -> int:
+    made = optuna.create_study(
+        storage=database.storage, study_name=name, direction="minimize", load_if_exists=True
+    )
+    if made.trials:
+        raise StudyConflict(
+            f"the name {name!r} is taken by a study of Optuna's that hpo did not make",
+            where=without_password(database.url),
+            remedy="choose another --name",
+        )
+    return made._study_id
+
+
+def _refuse_difference(known: Stored, study: Study, data_fingerprint: str) -> None:
+    differences = study.differences(known.spec)
+    if known.data_fingerprint != data_fingerprint:
+        differences.append("the data themselves have changed")
+    if differences:
+        raise StudyConflict(
+            f"the study {study.name!r} exists with other values: " + "; ".join(differences),
+            remedy=f"choose another --name, or remove it with: hpo delete {study.name}",
+        )
+
+
+def _reopen(database: Database, known: Stored) -> None:
+    if known.state == "failed":
+        with database.transaction() as connection:
+            set_state(connection, known.name, "queued", error=None, failures=0, ended_at=None)
+
+
+def set_state(connection: Connection, name: str, state: str, **values: Any) -> None:
+    """Write the study's state (and other values of its row)."""
+    connection.execute(studies.update().where(studies.c.name == name).values(state=state, **values))
+
+
+def find(database: Database, name: str) -> Stored:
+    """The study of this name. Raises UnknownStudy, naming those that are there."""
+    found = _find(database, name)
+    if found is None:
+        there = names(database)
+        listed = f"there are: {', '.join(there[:10])}" if there else "there are none yet"
+        raise UnknownStudy(
+            f"no study {name!r}", where=without_password(database.url), remedy=listed
+        )
+    return found
+
+
+def state(database: Database, name: str) -> str | None:
+    """The study's state; None when there is no such study."""
+    with database.transaction() as connection:
+        query = sa.select(studies.c.state).where(studies.c.name == name)
+        return connection.execute(query).scalar_one_or_none()
+
+
+def names(database: Database) -> list[str]:
+    """The names of all studies, the newest first."""
+    with database.transaction() as connection:
+        query = sa.select(studies.c.name).order_by(studies.c.created_at.desc())
+        return list(connection.execute(query).scalars())
+
+
+def _find(database: Database, name: str) -> Stored | None:
+    with database.transaction() as connection:
+        query = sa.select(studies).where(studies.c.name == name)
+        row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    return Stored(
+        name=row["name"],
+        optuna_id=row["optuna_id"],
+        state=row["state"],
+        spec=Study.model_validate_json(row["spec"]),
+        fingerprint=row["fingerprint"],
+        data_fingerprint=row["data_fingerprint"],
+        data_parquet=row["data_parquet"],
+        versions=json.loads(row["versions"]),
+        engine=row["engine"],
+        error=row["error"] or "",
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        timed_out=bool(row["timed_out"]),
+        benchmark_warnings=tuple(json.loads(row["benchmark_warnings"] or "[]")),
+        answer=Answer.model_validate_json(row["answer"]) if row["answer"] else None,
+    )
+
+
+def start(database: Database, name: str) -> None:
+    """A worker begins: a queued study is running from now on."""
+    with database.transaction() as connection:
+        connection.execute(
+            studies.update()
+            .where(studies.c.name == name, studies.c.state == "queued")
+            .values(state="running", started_at=sa.func.coalesce(studies.c.started_at, now()))
+        )
+
+
+def close_budget(database: Database, name: str) -> int:
+    """Let nothing new begin: slots of trials that no one works on end as skipped; returns how many.
+
+    What runs is finished, then the verdict is made on what there is.
+    """
+    with database.transaction() as connection:
+        closed = connection.execute(
+            slots.update()
+            .where(slots.c.study == name, slots.c.kind == "trial", slots.c.state == "open")
+            .values(state="ended", outcome="skipped")
+        )
+        connection.execute(
+            studies.update()
+            .where(studies.c.name == name, studies.c.state.in_(("queued", "running")))
+            .values(state="stopping", timed_out=1)
+        )
+    return closed.rowcount
+
+
+def fail(database: Database, name: str, error: str) -> None:
+    """The study ends without an answer."""
+    with database.transaction() as connection:
+        set_state(connection, name, "failed", error=error, ended_at=now())
+
+
+def count_failure(database: Database, name: str) -> int:
+    """One more unexpected failure in this study; returns how many there were."""
+    with database.transaction() as connection:
+        connection.execute(
+            studies.update().where(studies.c.name == name).values(failures=studies.c.failures + 1)
+        )
+        query = sa.select(studies.c.failures).where(studies.c.name == name)
+        return int(connection.execute(query).scalar_one_or_none() or 0)
+
+
+def delete(database: Database, name: str) -> None:
+    """Remove the study with all its trials and networks. Raises UnknownStudy."""
+    find(database, name)
+    with database.transaction() as connection:
+        connection.execute(studies.delete().where(studies.c.name == name))
+    optuna.delete_study(study_name=name, storage=database.storage)
+
+
+def seconds_since_start(database: Database, name: str) -> float:
+    """Seconds since a worker first took the study up, by the database's clock."""
+    with database.transaction() as connection:
+        query = sa.select(now() - studies.c.started_at).where(studies.c.name == name)
+        return float(connection.execute(query).scalar_one() or 0.0)

@@ -1,0 +1,107 @@
+"""Our tables, beside Optuna's and never inside them.
+
+A study's work is a row of slots: number 0 the benchmarks, 1 .. N one trial each, N + 1 the
+verdict. A slot is open, taken (by the worker that holds its lease and its latest token) or ended.
+"""
+
+from sqlalchemy import (
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+
+def _study_key() -> ForeignKey:
+    return ForeignKey("hpo_study.name", ondelete="CASCADE")
+
+
+schema = Table("hpo_schema", metadata, Column("version", Integer, primary_key=True))
+
+studies = Table(
+    "hpo_study",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("optuna_id", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("data_fingerprint", String(64), nullable=False),
+    Column("data_parquet", LargeBinary),  # small data travel with the study
+    Column("versions", Text, nullable=False),
+    Column("engine", String(20), nullable=False),
+    Column("device", String(60)),
+    Column("error", Text),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("timed_out", Integer, nullable=False, default=0),
+    Column("benchmark_warnings", Text),
+    Column("answer", Text),
+)
+
+slots = Table(
+    "hpo_slot",
+    metadata,
+    Column("study", String(120), _study_key(), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("state", String(10), nullable=False, default="open"),
+    Column("trial", Integer),
+    Column("worker", String(120)),
+    Column("token", Integer, nullable=False, default=0),
+    Column("expires_at", Double),
+    Column("outcome", String(12)),
+    Column("score", Double),
+    Column("reason", Text),
+    Index("hpo_slot_by_state", "study", "state", "number"),
+)
+
+networks = Table(
+    "hpo_network",
+    metadata,
+    Column("study", String(120), _study_key(), primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("seed", Integer, primary_key=True),
+    Column("losses", LargeBinary, nullable=False),  # float64, little-endian, one per origin
+    Column("steps", Integer, nullable=False),
+    Column("train_loss", Double),
+    Column("watch_loss", Double),
+    Column("wall_s", Double, nullable=False),
+    Column("engine", String(20), nullable=False),
+    Column("device", String(60), nullable=False),
+)
+
+benchmarks = Table(
+    "hpo_benchmark",
+    metadata,
+    Column("study", String(120), _study_key(), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("place", Integer, nullable=False),  # the order in which benchmarks are told
+    Column("losses", LargeBinary, nullable=False),
+)
+
+workers = Table(
+    "hpo_worker",
+    metadata,
+    Column("id", String(120), primary_key=True),
+    Column("study", String(120), _study_key()),
+    Column("host", String(120), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("device", String(60), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("last_beat", Double, nullable=False),
+)

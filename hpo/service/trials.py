@@ -1,0 +1,111 @@
+"""Optuna's side of a slot: its trial is made, found again, looked up and told."""
+
+from collections.abc import Sequence
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hpo.data.prepare import Prepared
+from hpo.search.objective import Completed, Infeasible, Outcome, Pruned
+from hpo.search.space import Params, distributions, to_candidate
+from hpo.search.suggestion import suggest
+from hpo.service.claims import Claim, bind
+from hpo.service.database import Database
+from hpo.sizing.bound import UNBOUNDED, largest_equal_cells, parameters
+
+SLOT = "slot"
+CONSTRAINT = "infeasible"
+
+
+def trial_of(database: Database, optuna_id: int, claim: Claim, prepared: Prepared) -> FrozenTrial:
+    """The trial of a claimed slot: the one it has, one that lost its worker, or a new one."""
+    history = all_trials(database, optuna_id)
+    number = claim.trial
+    if number is None:
+        mine = [t for t in history if t.user_attrs.get(SLOT) == claim.number]
+        number = mine[0].number if mine else _create(database, optuna_id, claim, prepared, history)
+        bind(database, claim, number)
+    trial_id = database.storage.get_trial_id_from_study_id_trial_number(optuna_id, number)
+    return database.storage.get_trial(trial_id)
+
+
+def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
+    """Every trial of the study as Optuna stores it, by number."""
+    return database.storage.get_all_trials(optuna_id, deepcopy=False)
+
+
+def _create(
+    database: Database,
+    optuna_id: int,
+    claim: Claim,
+    prepared: Prepared,
+    history: Sequence[FrozenTrial],
+) -> int:
+    params = suggest(prepared, history, number=claim.number - 1)
+    template = create_trial(
+        state=TrialState.RUNNING,
+        params=params,
+        distributions=distributions(prepared.study, prepared.lookbacks),
+        user_attrs={SLOT: claim.number} | _bound_in_force(prepared, params),
+    )
+    trial_id = database.storage.create_new_trial(optuna_id, template_trial=template)
+    return database.storage.get_trial_number_from_id(trial_id)
+
+
+def _bound_in_force(prepared: Prepared, params: Params) -> dict[str, object]:
+    limit = prepared.limit
+    cells = to_candidate(params, prepared.study, prepared.lookbacks).cells
+    most = largest_equal_cells(len(cells), limit)
+    return {
+        "rule": limit.rule,
+        "alpha": limit.alpha,
+        "max_cells": None if most == UNBOUNDED else most,
+        "cells": list(cells),
+        "weights": parameters(cells, limit.inputs, limit.outputs),
+    }
+
+
+def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> None:
+    """Tell Optuna how the trial ended; a trial that was told already stays as it is.
+
+    Infeasible is COMPLETE with an infinite value and a broken constraint: samplers learn from
+    that, while FAIL would be invisible to them.
+    """
+    storage, trial_id = database.storage, trial._trial_id
+    if trial.state.is_finished():
+        return
+    match outcome:
+        case Completed(score):
+            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
+        case Pruned(score, reason):
+            storage.set_trial_intermediate_value(trial_id, 0, score)
+            storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_state_values(trial_id, TrialState.PRUNED, None)
+        case Infeasible(reason):
+            storage.set_trial_system_attr(trial_id, f"constraints:{CONSTRAINT}", 1.0)
+            storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [float("inf")])
+
+
+def told(trial: FrozenTrial) -> Outcome | None:
+    """The outcome that was told for a trial, None while it runs."""
+    reason = str(trial.user_attrs.get("reason", ""))
+    match trial.state:
+        case TrialState.COMPLETE if is_feasible(trial):
+            return Completed(float(trial.values[0]))
+        case TrialState.COMPLETE | TrialState.FAIL:
+            return Infeasible(reason)
+        case TrialState.PRUNED:
+            return Pruned(trial.intermediate_values.get(0, float("nan")), reason)
+        case _:
+            return None
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether the trial's network could be trained."""
+    return all(value <= 0 for value in trial.constraints.values())
+
+
+def quiet() -> None:
+    """Keep Optuna's own log lines off the screen: hpo words what happens."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,0 +1,180 @@
+"""The sentences of a verdict: why this size, why an LSTM or not, and where the evidence is thin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, log10
+
+from hpo.sizing.race import Flags, Race
+
+FEWEST_BLOCKS = 8
+FEWEST_SEEDS = 3
+FEWEST_ORIGINS = 30
+METRICS = {"mase": "MASE", "rmse": "RMSE", "mae": "MAE", "smape": "sMAPE"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """How much the verdict rests on: independent blocks, seeds and origins, and who is missing."""
+
+    blocks: int
+    seeds: int
+    origins: int
+    networks_left_out: int
+    benchmarks_left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """How the race and the comparison with the best benchmark ended."""
+
+    race: Race
+    tied_E: Flags
+    chosen: int
+    metric: str
+    tolerance: float
+    benchmark: str
+    benchmark_score: float
+    gain: float
+    gain_se: float
+    gain_low: float
+    is_justified: bool
+
+
+def explain(contest: Contest) -> tuple[str, ...]:
+    """Why this size, and why an LSTM is justified or not: two sentences for an analyst."""
+    return _about_size(contest), _about_benchmark(contest)
+
+
+def warn(evidence: Evidence) -> tuple[str, ...]:
+    """A sentence for each way in which the evidence is thin, with what would make it thicker.
+
+    >>> thin = dict(networks_left_out=0, benchmarks_left_out=())
+    >>> warn(Evidence(blocks=12, seeds=1, origins=48, **thin))
+    ('Every network has only 1 seed (3 or more tell skill from luck): raise --seeds.',)
+    >>> warn(Evidence(blocks=12, seeds=3, origins=48, **thin))
+    ()
+    """
+    found: list[str] = []
+    if evidence.blocks < FEWEST_BLOCKS:
+        found.append(
+            f"The scores rest on only {_count(evidence.blocks, 'independent stretch')} of "
+            f"forecasts ({FEWEST_BLOCKS} or more make a standard error reliable): "
+            "a longer series or a shorter --horizon gives more."
+        )
+    if evidence.seeds < FEWEST_SEEDS:
+        found.append(
+            f"Every network has only {_count(evidence.seeds, 'seed')} "
+            f"({FEWEST_SEEDS} or more tell skill from luck): raise --seeds."
+        )
+    if evidence.origins < FEWEST_ORIGINS:
+        found.append(
+            f"The scores rest on only {_count(evidence.origins, 'forecast origin')} "
+            f"({FEWEST_ORIGINS} or more are advisable): a longer series gives more."
+        )
+    if evidence.networks_left_out:
+        found.append(
+            f"{_count(evidence.networks_left_out, 'finalist')} gave errors that are not finite "
+            "numbers and cannot be chosen: lower the upper end of --learning-rate."
+        )
+    for name in evidence.benchmarks_left_out:
+        found.append(
+            f"The benchmark {name} gave errors that are not finite numbers; it is left out."
+        )
+    return tuple(found)
+
+
+def network_words(cells: Sequence[int]) -> str:
+    """A network's size in words.
+
+    >>> network_words([3]), network_words([4, 4]), network_words([8, 4, 1])
+    ('1 layer of 3 cells', '2 layers of 4 cells', '3 layers of 8, 4 and 1 cells')
+    """
+    equal = len(set(cells)) == 1
+    *first, last = map(str, cells)
+    sizes = last if equal else f"{', '.join(first)} and {last}"
+    unit = "cell" if sizes == "1" else "cells"
+    return f"{_count(len(cells), 'layer')} of {sizes} {unit}"
+
+
+def _about_size(contest: Contest) -> str:
+    race, chosen = contest.race, contest.chosen
+    name = network_words(race.entrants[chosen].cells)
+    metric = METRICS[contest.metric]
+    finalists = _count(len(race.entrants), "finalist")
+    if len(race.entrants) == 1:
+        score = _number(race.scores_E[chosen], race.se(chosen))
+        return f"{name} is the only finalist: {metric} {score}."
+    if chosen != race.best:
+        return _as_good(contest, name, metric, finalists)
+    size = race.by_size().index(chosen)
+    if size == 0:
+        score = _number(race.scores_E[chosen], race.se(chosen))
+        return f"{name} is the smallest and the best of {finalists}: {metric} {score}."
+    rival = min(race.by_size()[:size], key=lambda e: float(race.scores_E[e]))
+    se, behind = race.ses_to(chosen)[rival], race.behind(chosen)[rival]
+    ours, theirs = _number(race.scores_E[chosen], se), _number(race.scores_E[rival], se)
+    return (
+        f"{name} is the best of {finalists} ({metric} {ours}), and no smaller one is as good: "
+        f"{network_words(race.entrants[rival].cells)} has {theirs}, "
+        f"worse by {_number(behind, se)} ± {_number(se, se)}."
+    )
+
+
+def _as_good(contest: Contest, name: str, metric: str, finalists: str) -> str:
+    race, chosen, best = contest.race, contest.chosen, contest.race.best
+    behind, se = race.behind(best)[chosen], race.ses_to(best)[chosen]
+    margin = (
+        f"its standard error of {_number(se, se)}"
+        if behind <= se
+        else f"the tolerance of {contest.tolerance:.3g} of the score"
+    )
+    return (
+        f"{name} is as good as the best of {finalists} "
+        f"({network_words(race.entrants[best].cells)}): {metric} "
+        f"{_number(race.scores_E[chosen], se)} against {_number(race.scores_E[best], se)}, "
+        f"a difference of {_number(behind, se)} that is within {margin}."
+    )
+
+
+def _about_benchmark(contest: Contest) -> str:
+    rival = f"the best benchmark ({contest.benchmark})"
+    if contest.gain <= 0:
+        ours, se = contest.race.scores_E[contest.chosen], contest.gain_se
+        beaten = contest.race.scores_E.min() >= contest.benchmark_score
+        start = f"No LSTM beats {rival}" if beaten else f"This LSTM does not beat {rival}"
+        return (
+            f"{start}: {METRICS[contest.metric]} {_number(ours, se)} against "
+            f"{_number(contest.benchmark_score, se)}."
+        )
+    share = 100 / contest.benchmark_score
+    gain = f"{contest.gain * share:.1f} % ± {contest.gain_se * share:.1f} %"
+    low = f"{contest.gain_low * share:.1f} %"
+    need = f"the tolerance of {100 * contest.tolerance:.3g} %" if contest.tolerance else "zero"
+    if contest.is_justified:
+        return (
+            f"The LSTM beats {rival} by {gain}: with 95 % confidence the gain is at least {low}, "
+            f"above {need}."
+        )
+    return (
+        f"It is not certain that the LSTM beats {rival}: it gains {gain}, and the lower limit of "
+        f"this gain (95 % confidence), {low}, is not above {need}."
+    )
+
+
+def _number(value: float, se: float) -> str:
+    """A score with the decimals that its standard error justifies, three digits at least.
+
+    >>> _number(0.31234, 0.0061), _number(1234.5, 40.0), _number(0.5, 0.0)
+    ('0.312', '1234', '0.500')
+    """
+    digits = [_decimals(abs(value), 3), _decimals(se, 1)]
+    return f"{value:.{min(max(digits), 8)}f}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    return max(0, digits - 1 - floor(log10(value))) if value > 0 else 0
+
+
+def _count(number: int, noun: str) -> str:
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
