@@ -14,8 +14,8 @@ import numpy.typing as npt
 from hpo.data.folds import Fold
 from hpo.data.forecast import forecast
 from hpo.data.metrics import losses
-from hpo.data.panel import listed
 from hpo.data.prepare import Prepared, truth
+from hpo.data.repair import listed
 from hpo.data.ridge import fit_ridge
 
 Floats = npt.NDArray[np.float64]
@@ -123,7 +123,8 @@ def _carry_forward(
     forecast_OH = seasonal_naive(prepared, fold)
     series = np.unique(fold.series_O)
     fewest = max(FEWEST_MODEL_ROWS, 4 * prepared.season)
-    rows = min(MOST_ROWS[name], max(fewest, MOST_MODEL_ROWS // len(series)))
+    most = max(MOST_ROWS[name], min(4 * prepared.season, MOST_ROWS["auto_ets"]))
+    rows = min(most, max(fewest, MOST_MODEL_ROWS // len(series)))
     for s in series.tolist():
         of_series = np.flatnonzero(fold.series_O == s)
         start = int(prepared.panel.starts_S[s])

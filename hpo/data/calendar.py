@@ -18,6 +18,7 @@ Ints = npt.NDArray[np.int64]
 MINUTE_S, HOUR_S, DAY_S, WEEK_S = 60, 3_600, 86_400, 604_800
 LONGEST_SEASON = 288  # steps: a day of five minutes
 DOMINANT = 0.5  # share of steps that must be alike
+SAMPLED = 100  # texts that a form is tried on first
 FORMATS = (
     "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%y", "%m/%d/%y", "%d/%m/%y",
     "%b %Y", "%B %Y", "%b-%Y", "%b-%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y",
@@ -203,10 +204,10 @@ def _number_step(numbers_R: Times, steps: npt.NDArray[np.float64]) -> Step | Non
 def _distinct(times: "pd.Series[Any]") -> tuple[Ints, Any]:
     """A code for each row (-1: missing) and the values it stands for."""
     if isinstance(times.dtype, pd.CategoricalDtype):
-        return times.cat.codes.to_numpy(dtype=np.int64), times.cat.categories
+        return np.asarray(times.cat.codes, dtype=np.int64), times.cat.categories
     if times.dtype.kind in "iufMm" or isinstance(times.dtype, pd.DatetimeTZDtype | pd.PeriodDtype):
-        codes = np.where(times.isna().to_numpy(dtype=bool), -1, np.arange(len(times)))
-        return codes.astype(np.int64), pd.Index(times)
+        row_R = np.arange(len(times), dtype=np.int64)
+        return np.where(times.isna().to_numpy(dtype=bool), -1, row_R), pd.Index(times)
     distinct_codes, values = pd.factorize(times)
     return np.asarray(distinct_codes, dtype=np.int64), pd.Index(values)
 
@@ -251,13 +252,14 @@ def _as_numbers(numbers: npt.NDArray[np.float64]) -> Times:
 
 def _parse_texts(texts: "pd.Index[Any]") -> Times:
     """Texts under the first form that reads them all (dates in rising order win), else most."""
-    numbers = np.asarray(pd.to_numeric(texts.to_series(), errors="coerce"), dtype=np.float64)
-    best: Times = _as_numbers(numbers)
-    if not np.isnan(numbers).any():
-        return best
+    best: Times = np.full(len(texts), np.nan)
+    if not np.isnan(_read_numbers(texts[:SAMPLED])).all():
+        best = _as_numbers(_read_numbers(texts))
+        if best.dtype.kind != "f" or not np.isnan(best).any():
+            return best
     whole: list[Times] = []
     for read in (_read_iso, _read_quarters, *map(_reader, FORMATS)):
-        if pd.isna(read(texts[:100])).mean() >= 0.5:
+        if pd.isna(read(texts[:SAMPLED])).mean() >= 0.5:
             continue
         stamps = read(texts)
         if not stamps.isna().any():
@@ -266,6 +268,10 @@ def _parse_texts(texts: "pd.Index[Any]") -> Times:
             best = _as_seconds(stamps)
     rising = [w for w in whole if (w[1:] >= w[:-1]).all()]
     return next(iter(rising + whole), best)
+
+
+def _read_numbers(texts: "pd.Index[Any]") -> npt.NDArray[np.float64]:
+    return np.asarray(pd.to_numeric(texts.to_series(), errors="coerce"), dtype=np.float64)
 
 
 def _read_iso(texts: "pd.Index[Any]") -> pd.DatetimeIndex:

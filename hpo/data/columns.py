@@ -10,7 +10,7 @@ from hpo.spec.study import Data
 
 MISSING = (
     "", ".", "?", "-", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-nan", "-NaN",
-    "NULL", "null", "None", "none",
+    "NULL", "null", "None", "none", " ", "  ", "   ", "    ",
 )  # fmt: skip
 
 

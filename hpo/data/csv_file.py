@@ -43,8 +43,7 @@ def read_csv(path: Path, data: Data) -> pd.DataFrame:
     try:
         table = pa_csv.read_csv(path, **_csv_options(header, data))
         columns = [table[c] for c in table.column_names]
-        texts = [c.dictionary_encode() if pa.types.is_string(c.type) else c for c in columns]
-        frame = pa.table(texts, names=table.column_names).to_pandas()
+        frame = pa.table([_compact(c) for c in columns], names=table.column_names).to_pandas()
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise _diagnose(path, header, data, one_line(error)) from error
     assert isinstance(frame, pd.DataFrame)
@@ -52,6 +51,15 @@ def read_csv(path: Path, data: Data) -> pd.DataFrame:
         raise _no_rows(path)
     first = header.lines + 1
     return frame.set_axis(pd.RangeIndex(first, first + len(frame), name="line"), axis="index")
+
+
+def _compact(column: Any) -> Any:
+    """Texts that repeat, as codes into their dictionary: a tenth of the memory."""
+    if not pa.types.is_string(column.type):
+        return column
+    encoded = column.dictionary_encode()
+    distinct = len(encoded.chunk(0).dictionary) if encoded.num_chunks else 0
+    return encoded if 2 * distinct < len(column) else column
 
 
 def _csv_options(header: _Header, data: Data) -> dict[str, Any]:

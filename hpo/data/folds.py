@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpo.data.panel import Panel, listed
+from hpo.data.panel import Panel
+from hpo.data.repair import listed
 from hpo.data.windows import TAIL_SHARE
 from hpo.errors import DataError
 
@@ -97,7 +98,7 @@ def make_folds(
     fewest = fewest_training_rows(lookback=lookback, horizon=horizon)
     if not at.possible:
         raise _too_few(panel, at, test, lookback)
-    warnings: list[str] = []
+    most_origins = 0
     made: list[Fold] = []
     groups = [*np.array_split(np.arange(at.origins), folds), np.arange(at.test - horizon + 1)]
     for number, group in enumerate(groups):
@@ -108,8 +109,8 @@ def make_folds(
             raise _too_few(panel, at, test, lookback)
         train_ends_S = np.where(takes_part_S, ends_S, panel.starts_S[:-1])
         made.append(_fold(panel, number, train_ends_S, len(group), metric))
-        warnings += _thinned(made[-1], takes_part_S, len(group), is_test=number == folds)
-    return tuple(made[:-1]), made[-1], (*_left_out(panel, made), *warnings)
+        most_origins = max(most_origins, int(takes_part_S.sum()) * len(group))
+    return tuple(made[:-1]), made[-1], (*_left_out(panel, made), *_thinned(most_origins))
 
 
 def _fold(panel: Panel, number: int, train_ends_S: Ints, origins: int, metric: str) -> Fold:
@@ -150,14 +151,13 @@ def naive_scale(y_R: Floats, season: int) -> float:
     return next((m for m in means if m > 0), 1.0)
 
 
-def _thinned(
-    fold: Fold, takes_part_S: npt.NDArray[np.bool_], origins: int, *, is_test: bool
-) -> list[str]:
-    possible = int(takes_part_S.sum()) * origins
-    if possible == len(fold.origins_O):
+def _thinned(most_origins: int) -> list[str]:
+    if most_origins <= MAX_ORIGINS:
         return []
-    name = "the test span" if is_test else f"fold {fold.number + 1}"
-    return [f"{name} is scored from {MAX_ORIGINS:,} of {possible:,} origins, evenly taken"]
+    return [
+        f"forecasts are scored from {MAX_ORIGINS:,} origins a fold, evenly taken from up to "
+        f"{most_origins:,}"
+    ]
 
 
 def _left_out(panel: Panel, made: list[Fold]) -> list[str]:

@@ -22,6 +22,7 @@ FEWEST_DIRECT_CELLS = 8  # the bound must leave as many in one layer, else recur
 SEASONS_IN_LOOKBACK = 1.25  # Hewamalage, Bergmeir and Bandara 2021
 SHORTEST_LOOKBACK = 12  # where there is a season
 LOOKBACK_WITHOUT_SEASON = 24
+FEWEST_STEPS = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,7 +95,8 @@ def choose_lookbacks(study: Study, panel: Panel) -> tuple[int, ...]:
 
     With a season 1.25 times the longer of season and horizon, at least 12 steps; without one the
     longer of 24 steps and 1.25 horizons. On short data less: lookback and horizon take at most
-    half of the first training part (of the median series), as far as the folds need it less.
+    half of the first training part of the median series, and leave the folds what they need;
+    never below 4 steps.
     """
     given, horizon = study.task.lookback, study.task.horizon
     if given:
@@ -106,9 +108,9 @@ def choose_lookbacks(study: Study, panel: Panel) -> tuple[int, ...]:
     rows = reference_rows(panel)
     at = spans(rows, horizon=horizon, test=study.data.test, folds=study.validation.folds)
     training = rows - at.test - at.scored
-    most = max(training // 2 - horizon + 1, min(2, wish))
+    most = training // 2 - horizon + 1
     possible = training - fewest_training_rows(lookback=0, horizon=horizon)
-    return (max(1, min(wish, most, possible)),)
+    return (max(FEWEST_STEPS, min(wish, most, possible)),)
 
 
 def count_samples(panel: Panel, ends_S: Ints, *, lookback: int, outputs: int) -> int:

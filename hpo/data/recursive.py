@@ -27,8 +27,8 @@ def predict_levels(predict: Predict, x_BTF: Array, *, anchored: bool) -> Array:
 def iterate(predict: Predict, window_BTF: Array, *, horizon: int, anchored: bool = False) -> Array:
     """Forecasts y_BH by a one-step `predict` (x_BTF -> y_B1) that is fed its own forecasts.
 
-    The window slides over them. Future covariates keep their last known value. With `anchored` each slid window is anchored
-    anew. window_BTF is not changed.
+    The window slides over them. Future covariates keep their last known value. With `anchored`
+    each slid window is anchored anew. window_BTF is not changed.
 
     >>> double = lambda x_BTF: 2 * x_BTF[:, -1, :1]
     >>> iterate(double, np.array([[[3.0], [1.0]]]), horizon=3).tolist()

@@ -20,6 +20,7 @@ MOST_VOTERS = 100  # series that are looked at, evenly taken
 MOST_ROWS = 5_000  # of a series that are looked at, the last ones
 LARGEST_LOG = 300.0  # exp of it, squared, is still a float64
 LARGEST_SCALED = 1e9
+ROUNDING = 1e-14  # of a float64, relative
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,9 +190,15 @@ def _log_floor(target_R: Floats) -> float:
 def _scale(target_R: Floats, steps: str) -> float:
     if "difference" in steps and len(target_R) > 1:
         change = float(np.sqrt(np.square(np.diff(target_R)).mean()))
-        return change or _deviation(target_R)
+        return change if _is_change(change, target_R) else _deviation(target_R)
     return _deviation(target_R)
 
 
 def _deviation(column_R: Floats) -> float:
-    return float(column_R.std()) or 1.0
+    deviation = float(column_R.std())
+    return deviation if _is_change(deviation, column_R) else 1.0
+
+
+def _is_change(size: float, column_R: Floats) -> bool:
+    """Whether it is more than the rounding of the values."""
+    return size > ROUNDING * float(np.abs(column_R).max())

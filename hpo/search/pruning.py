@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.sizing.resampling import Floats, Origins, paired_difference, score
 
-Z = 2.5
+Z = 3.0
 FEWEST_ORIGINS = 8
 FEWEST_SEED_FREEDOM = 6
 
@@ -37,7 +37,7 @@ def keep(
     >>> def kept(loss: float) -> bool:
     ...     rng = np.random.default_rng(0)
     ...     return keep(np.full(16, loss), best_SO, 0.1, origins, metric="mae", rng=rng)
-    >>> kept(1.2), kept(1.4)  # the line is at 1 + 2.5 * 0.1 * sqrt(4 / 3) = 1.289
+    >>> kept(1.2), kept(1.4)  # the line is at 1 + 3 * 0.1 * sqrt(4 / 3) = 1.346
     (True, False)
     """
     if not np.isfinite(trial_O).all():

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -21,6 +22,7 @@ from hpo.service import sqlite
 from hpo.service.tables import SCHEMA_VERSION, metadata, schema
 
 CONNECT_TIMEOUT_S = 10
+MOST_ATTEMPTS = 50
 SCHEMA_LOCK = 0x68706F  # "hpo": the key of PostgreSQL's advisory lock around table creation
 
 sqlite.register()
@@ -78,7 +80,7 @@ def open_database(url: str, *, create: bool = True) -> Database:
     try:
         storage = _open_storage(parsed)
         _check_version(storage.engine, url)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, StorageInternalError) as error:
         raise _database_error(error, url) from error
     return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
 
@@ -126,46 +128,51 @@ def _refuse_missing_file(url: URL) -> None:
 
 
 def _open_storage(url: URL) -> RDBStorage:
+    """Optuna's storage on tables that are all there; its engine is shared with our own tables."""
     if url.get_backend_name() == "sqlite":
-        storage = _create_tables(url, {})
-    else:
-        options = {
-            "connect_args": {"connect_timeout": CONNECT_TIMEOUT_S},
-            "pool_pre_ping": True,
-            "pool_size": 2,
-        }
-        with _schema_lock(url, options):
-            storage = _create_tables(url, options)
-    return storage
+        # Optuna's own checks open two connections at once, which BEGIN IMMEDIATE would block.
+        _create_tables(url, url.set(drivername="sqlite"), {})
+        return _storage(url, skip_compatibility_check=True)
+    options = {"connect_args": {"connect_timeout": CONNECT_TIMEOUT_S}}
+    with _schema_lock(url, options):
+        _create_tables(url, url, options)
+    return _storage(url, engine_kwargs=options | {"pool_pre_ping": True, "pool_size": 2})
 
 
-def _create_tables(url: URL, options: dict[str, Any]) -> RDBStorage:
-    """Optuna's tables and ours. SQLite's steps hold the write lock; a lost race is run again."""
-    for attempt in range(20):
+def _storage(url: URL, **options: Any) -> RDBStorage:
+    text = url.render_as_string(hide_password=False)
+    return RDBStorage(text, skip_table_creation=True, **options)
+
+
+def _create_tables(url: URL, optunas_url: URL, options: dict[str, Any]) -> None:
+    """Optuna's tables (checked when they are there), then ours with the row that says so.
+
+    Processes that start together on SQLite may lose a race for a table: they look again.
+    """
+    for attempt in range(MOST_ATTEMPTS):
         try:
-            text = url.render_as_string(hide_password=False)
-            storage = RDBStorage(text, engine_kwargs=dict(options))
-            with storage.engine.begin() as connection:
+            text = optunas_url.render_as_string(hide_password=False)
+            RDBStorage(text, engine_kwargs={"poolclass": sa.NullPool, **options}).remove_session()
+            with sa.create_engine(url, poolclass=sa.NullPool, **options).begin() as connection:
                 if not sa.inspect(connection).has_table(schema.name):
                     metadata.create_all(connection)
                     connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-            return storage
-        except DBAPIError as error:
-            if attempt == 19 or not _is_lost_race(error):
+            return
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if attempt == MOST_ATTEMPTS - 1 or not _is_lost_race(error):
                 raise
             time.sleep(random.uniform(0.05, 0.2))
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _is_lost_race(error: DBAPIError) -> bool:
-    said = str(error.orig).lower()
+def _is_lost_race(error: BaseException) -> bool:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    said = str(cause).lower()
     return any(w in said for w in ("already exists", "unique", "locked", "schema has changed"))
 
 
 @contextmanager
 def _schema_lock(url: URL, options: dict[str, Any]) -> Iterator[None]:
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options["connect_args"])
-    with engine.begin() as connection:
+    with sa.create_engine(url, poolclass=sa.NullPool, **options).begin() as connection:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
         yield
 
@@ -181,8 +188,9 @@ def _check_version(engine: Engine, url: str) -> None:
         )
 
 
-def _database_error(error: SQLAlchemyError, url: str) -> DatabaseError:
-    cause = getattr(error, "orig", None) or error
+def _database_error(error: Exception, url: str) -> DatabaseError:
+    source = error.__cause__ if isinstance(error, StorageInternalError) else error
+    cause = getattr(source, "orig", None) or source
     password = make_url(url).password
     said = " ".join(str(cause).split())
     if password:

@@ -25,6 +25,7 @@ class Supervisor:
             env=os.environ | {"HPO_STORAGE": self.url, "OMP_NUM_THREADS": str(self.threads)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is ours to hear: workers are asked to stop, in turn
         )
 
     def watch(self) -> bool:

@@ -51,6 +51,7 @@ class Worker:
     ) -> None:
         self.database, self.trainer, self.stop = database, trainer, stop
         self.id = f"{socket.gethostname()}-{os.getpid()}"
+        self.parent = os.getppid()
         self.study = studies.find(database, name)
         panel = check(from_parquet(self.study.data_parquet), self.study.spec.data)
         self.prepared: Prepared = prepare(self.study.spec, panel)
@@ -61,7 +62,7 @@ class Worker:
         """Work until the study has ended or `stop` is set."""
         studies.start(self.database, self.study.name)
         try:
-            while not self.stop.is_set() and self._is_open():
+            while not self.stop.is_set() and self._is_open() and os.getppid() == self.parent:
                 claim = take(self.database, self.study.name, self.id)
                 if claim is None:
                     self.stop.wait(IDLE_S)

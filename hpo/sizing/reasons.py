@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, log10
+from math import floor, isinf, log10
 
+from hpo.sizing.gain import Gain
 from hpo.sizing.race import Flags, Race
 
 FEWEST_BLOCKS = 8
@@ -30,14 +31,9 @@ class Contest:
     race: Race
     tied_E: Flags
     chosen: int
+    gain: Gain
     metric: str
     tolerance: float
-    benchmark: str
-    benchmark_score: float
-    gain: float
-    gain_se: float
-    gain_low: float
-    is_justified: bool
 
 
 def explain(contest: Contest) -> tuple[str, ...]:
@@ -137,28 +133,29 @@ def _as_good(contest: Contest, name: str, metric: str, finalists: str) -> str:
 
 
 def _about_benchmark(contest: Contest) -> str:
-    rival = f"the best benchmark ({contest.benchmark})"
-    if contest.gain <= 0:
-        ours, se = contest.race.scores_E[contest.chosen], contest.gain_se
-        beaten = contest.race.scores_E.min() >= contest.benchmark_score
-        start = f"No LSTM beats {rival}" if beaten else f"This LSTM does not beat {rival}"
-        return (
-            f"{start}: {METRICS[contest.metric]} {_number(ours, se)} against "
-            f"{_number(contest.benchmark_score, se)}."
-        )
-    share = 100 / contest.benchmark_score
-    gain = f"{contest.gain * share:.1f} % ± {contest.gain_se * share:.1f} %"
-    low = f"{contest.gain_low * share:.1f} %"
+    gain = contest.gain
+    rival = f"the best benchmark ({gain.benchmark})"
+    if gain.value <= 0:
+        return _not_better(contest, rival)
+    share = 100 / gain.benchmark_score
+    words = f"{gain.value * share:.1f} % ± {gain.se * share:.1f} %"
     need = f"the tolerance of {100 * contest.tolerance:.3g} %" if contest.tolerance else "zero"
-    if contest.is_justified:
-        return (
-            f"The LSTM beats {rival} by {gain}: with 95 % confidence the gain is at least {low}, "
-            f"above {need}."
-        )
-    return (
-        f"It is not certain that the LSTM beats {rival}: it gains {gain}, and the lower limit of "
-        f"this gain (95 % confidence), {low}, is not above {need}."
-    )
+    limit = f"the lower limit of this gain (95 % confidence), {gain.low * share:.1f} %,"
+    if gain.exceeds(contest.tolerance):
+        return f"The LSTM beats {rival} by {words}: even {limit} is above {need}."
+    doubt = f"It is not certain that the LSTM beats {rival}: it gains {words}"
+    if isinf(gain.low):
+        return f"{doubt} on a single stretch of forecasts, which cannot show how far that is luck."
+    return f"{doubt}, and {limit} is not above {need}."
+
+
+def _not_better(contest: Contest, rival: str) -> str:
+    scores_E, gain = contest.race.scores_E, contest.gain
+    none = scores_E.min() >= gain.benchmark_score
+    start = f"No LSTM beats {rival}" if none else f"This LSTM does not beat {rival}"
+    ours = _number(scores_E[contest.chosen], gain.se)
+    theirs = _number(gain.benchmark_score, gain.se)
+    return f"{start}: {METRICS[contest.metric]} {ours} against {theirs}."
 
 
 def _number(value: float, se: float) -> str:

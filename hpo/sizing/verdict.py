@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from hpo.errors import DataError, StudyFailed
+from hpo.sizing.gain import gain_over_best
 from hpo.sizing.race import Entrant, Flags, Race, finite, run_race, score_race
 from hpo.sizing.reasons import FEWEST_BLOCKS, FEWEST_SEEDS, Contest, Evidence, explain, warn
 from hpo.sizing.resampling import Floats, Origins, block_count, bootstrap_means, score
 
 __all__ = ["Entrant", "Judgement", "judge", "pick_finalists", "tied_range"]
 
-CONFIDENCE = 0.95
 FINALIST_SES = 2.0
 
 
@@ -68,7 +67,8 @@ def judge(
     most max(one standard error, tolerance * best score), the one-standard-error rule (Breiman et
     al. 1984) on differences. A standard error joins the block bootstrap over origins with the
     variance between seeds over their number. chosen: the tied one with the fewest weights.
-    lstm_justified: the lower limit of its gain is above tolerance * the best benchmark's score.
+    lstm_justified: the lower limit of its gain, which allows for the choice among the finalists,
+    is above tolerance * the best benchmark's score.
 
     Raises StudyFailed where no finalist, DataError where no benchmark has finite losses.
     """
@@ -87,7 +87,14 @@ def judge(
         benchmarks_left_out=tuple(name for name in benchmarks if name not in known),
     )
     scores = {name: float(score(loss_O.mean(), metric)) for name, loss_O in known.items()}
-    contest = _hold(race, scores, score(means_BK, metric), metric, tolerance, evidence.blocks)
+    tied_E = race.tied_with(race.best, tolerance)
+    chosen = race.smallest(tied_E)
+    gain = gain_over_best(
+        race, chosen, scores, score(means_BK, metric), blocks=evidence.blocks, rng=rng
+    )
+    contest = Contest(
+        race=race, tied_E=tied_E, chosen=chosen, gain=gain, metric=metric, tolerance=tolerance
+    )
     probability = (
         _layers_probability(race, means_EBS, metric, tolerance, layers_range, rng)
         if evidence.blocks >= FEWEST_BLOCKS and evidence.seeds >= FEWEST_SEEDS
@@ -162,46 +169,6 @@ def _known(benchmarks: Mapping[str, Floats]) -> dict[str, Floats]:
     return known
 
 
-def _hold(
-    race: Race,
-    scores: Mapping[str, float],
-    benchmarks_BK: Floats,
-    metric: str,
-    tolerance: float,
-    blocks: int,
-) -> Contest:
-    """Choose the smallest network as good as the best; compare it with the best benchmark.
-
-    The limit of the gain uses Student's t with the degrees of freedom of Welch (1947) and
-    Satterthwaite (1946) for the sum of the variances over origins and between seeds.
-    """
-    tied_E = race.tied_with(race.best, tolerance)
-    chosen = race.smallest(tied_E)
-    rival = min(scores, key=lambda name: scores[name])
-    rival_B = benchmarks_BK[:, list(scores).index(rival)]
-    origin_var = float((rival_B - race.scores_BE[:, chosen]).var())
-    seed_var = float(race.seed_var_E[chosen])
-    seeds = len(race.entrants[chosen].losses_SO)
-    total = origin_var + seed_var
-    uneven = origin_var**2 / max(blocks - 1, 1) + seed_var**2 / max(seeds - 1, 1)
-    quantile = float(student.ppf(CONFIDENCE, total**2 / uneven)) if uneven > 0 else 0.0
-    gain = scores[rival] - float(race.scores_E[chosen])
-    low = gain - quantile * total**0.5
-    return Contest(
-        race=race,
-        tied_E=tied_E,
-        chosen=chosen,
-        metric=metric,
-        tolerance=tolerance,
-        benchmark=rival,
-        benchmark_score=scores[rival],
-        gain=gain,
-        gain_se=total**0.5,
-        gain_low=low,
-        is_justified=blocks > 1 and low > tolerance * scores[rival],
-    )
-
-
 def _layers_probability(
     race: Race,
     means_EBS: Sequence[Floats],
@@ -253,11 +220,11 @@ def _sum_up(
         difference_ses=tuple(spread_F[1].tolist()),
         layers_probability=probability,
         benchmark_scores=scores,
-        best_benchmark=contest.benchmark,
-        gain=contest.gain,
-        gain_se=contest.gain_se,
-        gain_low=contest.gain_low,
-        lstm_justified=contest.is_justified,
+        best_benchmark=contest.gain.benchmark,
+        gain=contest.gain.value,
+        gain_se=contest.gain.se,
+        gain_low=contest.gain.low,
+        lstm_justified=contest.gain.exceeds(contest.tolerance),
         blocks=evidence.blocks,
         seeds=evidence.seeds,
         warnings=warn(evidence),

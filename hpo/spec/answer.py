@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from hpo.spec.study import Part
 
 State = Literal["queued", "running", "paused", "stopping", "done", "cancelled", "failed"]
@@ -65,8 +67,8 @@ class Answer(Part):
     test_score: float | None = None
     test_se: float | None = None
     test_origins: int | None = None
-    benchmarks: dict[str, float] = {}
-    benchmarks_test: dict[str, float] = {}
+    benchmarks: dict[str, float] = Field(default_factory=dict)
+    benchmarks_test: dict[str, float] = Field(default_factory=dict)
     best_benchmark: str | None = None
     lstm_justified: bool | None = None
     reasons: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class Answer(Part):
     engine: str | None = None
     seed: int
     fingerprint: str
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     model: str | None = None
     report: str | None = None
     storage: str | None = None

@@ -31,9 +31,10 @@ class Candidate(Part):
 
 def size_in_words(cells: tuple[int, ...]) -> str:
     """`1 layer of 3 cells`, `2 layers of 4 cells each`, `3 layers of 8, 4 and 2 cells`."""
+    many = "cell" if cells[0] == 1 else "cells"
     if len(cells) == 1:
-        return f"1 layer of {cells[0]} cell{'s' if cells[0] != 1 else ''}"
+        return f"1 layer of {cells[0]} {many}"
     if len(set(cells)) == 1:
-        return f"{len(cells)} layers of {cells[0]} cells each"
+        return f"{len(cells)} layers of {cells[0]} {many} each"
     listed = ", ".join(str(c) for c in cells[:-1])
     return f"{len(cells)} layers of {listed} and {cells[-1]} cells"

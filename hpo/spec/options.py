@@ -5,13 +5,14 @@ Words become values as a person writes them: `1:3` is a range, `a,b` a list.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpo.errors import SpecError
 from hpo.spec.study import Study
+from hpo.spec.wording import either, nearest
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ def options() -> dict[str, Option]:
 
 def _option(key: str, field: FieldInfo) -> Option:
     default = "" if field.is_required() else _written(field.default)
-    return Option(key, field.description or key.replace(".", " "), default)
+    said = field.description or key.replace(".", " ")
+    if get_origin(field.annotation) is Literal:
+        said += f": {either(get_args(field.annotation))}"
+    return Option(key, said, default)
 
 
 def _written(value: Any) -> str:
@@ -62,7 +66,7 @@ def from_words(words: Mapping[str, str]) -> dict[str, Any]:
 def _value(leaf: str, word: str) -> str | list[str]:
     if leaf == "covariates" or (leaf == "lookback" and "," in word):
         return [part.strip() for part in word.split(",") if part.strip()]
-    if leaf in ("layers", "cells") and ":" not in word:
+    if leaf in ("layers", "cells") and word.strip().isdecimal():
         return [word, word]
     if leaf in ("layers", "cells", "learning_rate", "weight_decay", "dropout") and ":" in word:
         return word.split(":")
@@ -74,5 +78,9 @@ def from_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
     known = options()
     for leaf in keywords:
         if leaf not in known:
-            raise SpecError(f"unknown keyword {leaf!r}", remedy=f"there are: {', '.join(known)}")
+            near = nearest(("", leaf)).rpartition(".")[2]
+            remedy = (
+                f"the nearest is {near!r}" if near in known else f"there are {', '.join(known)}"
+            )
+            raise SpecError(f"unknown keyword {leaf!r}", remedy=remedy)
     return {known[leaf].key: value for leaf, value in keywords.items()}

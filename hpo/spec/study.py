@@ -6,12 +6,19 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 MAX_LAYERS = 8
+MAX_CELLS = 4096
+MAX_STEPS = 1_000_000_000
 TRANSFORM_STEPS = ("log", "deseasonalise", "difference")
 
-Count = Annotated[int, Field(ge=1)]
+Column = Annotated[str, Field(min_length=1)]
+Layers = Annotated[int, Field(ge=1, le=MAX_LAYERS)]
+Cells = Annotated[int, Field(ge=1, le=MAX_CELLS)]
+Lookback = Annotated[int, Field(ge=1, le=MAX_STEPS)]
 Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Part(BaseModel):
@@ -20,32 +27,60 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Data(Part):
+class Section(Part):
+    """A section of a study: true and false are not taken for 1 and 0."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any) -> Any:
+        if any(
+            isinstance(v, bool) for v in (value if isinstance(value, list | tuple) else [value])
+        ):
+            raise PydanticCustomError("truth", "true and false are no values of a study")
+        return value
+
+
+class Data(Section):
     """Which rows and columns are forecast."""
 
-    source: str = Field(description="a CSV or Parquet file")
+    source: str = Field(min_length=1, description="a CSV or Parquet file")
     target: str = Field(min_length=1, description="the column to forecast")
     time: str = Field("", description="the column of dates or times; empty: rows are in order")
     series: str = Field("", description="a column that names the series: many series, one network")
-    covariates: tuple[str, ...] = Field((), description="columns known up to now")
-    season: int = Field(0, ge=0, description="steps in a season; 0: found from the time column")
-    test: int = Field(0, ge=0, description="rows held out at the end; 0: the default span")
+    covariates: tuple[Column, ...] = Field((), description="columns known up to now, A,B")
+    season: int = Field(
+        0, ge=0, le=MAX_STEPS, description="steps in a season; 0: found from the time column"
+    )
+    test: int = Field(
+        0, ge=0, le=MAX_STEPS, description="rows held out at the end; 0: the default span"
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _source_can_be_a_path(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("must be the name of a file, without NUL characters")
+        return value
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
-        named = [c for c in (self.target, self.time, self.series, *self.covariates) if c]
-        twice = sorted({c for c in named if named.count(c) > 1})
-        if twice:
-            raise ValueError(f"column {twice[0]!r} is named for two purposes")
+        purposes = [("target", self.target), ("time", self.time), ("series", self.series)]
+        taken: dict[str, str] = {}
+        for purpose, column in [*purposes, *(("covariates", c) for c in self.covariates)]:
+            if column and column in taken:
+                raise ValueError(
+                    f"column {column!r} is named twice, by {taken[column]} and by {purpose}"
+                )
+            taken[column] = purpose
         return self
 
 
-class Task(Part):
+class Task(Section):
     """What a forecast is and how its error is counted."""
 
-    kind: Literal["forecast"] = "forecast"
-    horizon: int = Field(1, ge=1, description="steps ahead")
-    lookback: Annotated[int, Field(ge=0)] | tuple[Count, ...] = Field(
+    kind: Literal["forecast"] = Field("forecast", description="what is asked of the data")
+    horizon: int = Field(1, ge=1, le=MAX_STEPS, description="steps ahead")
+    lookback: Annotated[int, Field(ge=0, le=MAX_STEPS)] | tuple[Lookback, ...] = Field(
         0, description="steps in a window; 0: from season and length; a list is searched"
     )
     strategy: Literal["auto", "direct", "recursive"] = Field(
@@ -54,13 +89,15 @@ class Task(Part):
     transform: str = Field(
         "auto", description="none, log, deseasonalise, difference, joined by +; or auto"
     )
-    metric: Literal["mase", "rmse", "mae", "smape"] = Field("mase", description="lower is better")
+    metric: Literal["mase", "rmse", "mae", "smape"] = Field(
+        "mase", description="how errors are counted, lower is better"
+    )
 
     @field_validator("lookback")
     @classmethod
     def _lookbacks_are_given(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
         if isinstance(value, tuple) and not value:
-            raise ValueError("an empty list leaves no lookback; give at least one, or 0 for the default")
+            raise ValueError("must hold at least one lookback, or be 0 for the default")
         return tuple(sorted(set(value))) if isinstance(value, tuple) else value
 
     @field_validator("transform")
@@ -71,46 +108,38 @@ class Task(Part):
             return value
         if any(s not in TRANSFORM_STEPS for s in steps) or len(set(steps)) < len(steps):
             known = ", ".join(TRANSFORM_STEPS)
-            raise ValueError(f"must be auto, none, or steps of {known} joined by +")
+            raise ValueError(f"must be auto, none, or some of {known}, each once, joined by +")
         return "+".join(s for s in TRANSFORM_STEPS if s in steps)
 
 
-class Space(Part):
+class Space(Section):
     """Which networks are looked at, before the bound."""
 
-    layers: tuple[Count, Count] = Field((1, 3), description="fewest and most LSTM layers")
-    cells: tuple[Count, Count] = Field((2, 128), description="fewest and most cells of a layer")
-    learning_rate: Rate | tuple[Rate, Rate] = Field((1e-3, 1e-1), description="step size of AdamW")
-    weight_decay: Annotated[float, Field(ge=0)] | tuple[Rate, Rate] = Field(
-        0.0, description="of AdamW; a pair is searched"
+    layers: tuple[Layers, Layers] = Field(
+        (1, 3), description="fewest and most LSTM layers, LOW:HIGH"
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] | tuple[
-        Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]
-    ] = Field(0.0, description="share of layer outputs dropped; a pair is searched")
+    cells: tuple[Cells, Cells] = Field(
+        (2, 128), description="fewest and most cells of a layer, LOW:HIGH"
+    )
+    learning_rate: Rate | tuple[Rate, Rate] = Field(
+        (1e-3, 1e-1), description="step size of AdamW; a pair LOW:HIGH is searched"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] | tuple[Rate, Rate] = Field(
+        0.0, description="weight decay of AdamW; a pair is searched"
+    )
+    dropout: Share | tuple[Share, Share] = Field(
+        0.0, description="share of layer outputs dropped; a pair is searched"
+    )
 
     @field_validator("layers", "cells", "learning_rate", "weight_decay", "dropout")
     @classmethod
     def _ranges_ascend(cls, value: Any) -> Any:
         if isinstance(value, tuple) and value[0] > value[1]:
-            raise ValueError(f"the range {list(value)} must go from low to high")
-        return value
-
-    @field_validator("layers")
-    @classmethod
-    def _layers_are_few(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if value[1] > MAX_LAYERS:
-            raise ValueError(f"must be at most {MAX_LAYERS} layers")
-        return value
-
-    @field_validator("cells")
-    @classmethod
-    def _cells_are_few(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if value[1] > 4096:
-            raise ValueError("must be at most 4096 cells in a layer")
+            raise ValueError("must go from low to high")
         return value
 
 
-class Bound(Part):
+class Bound(Section):
     """The alpha rule: how large a network the data may carry (see sizing.bound)."""
 
     rule: Literal["formula", "freedom", "strict", "off"] = Field(
@@ -121,38 +150,42 @@ class Bound(Part):
     alpha_min: Rate = Field(2.0, description="how far alpha may be lowered")
 
 
-class Training(Part):
+class Training(Section):
     """How one network is trained."""
 
     max_steps: int = Field(2000, ge=1, le=10_000_000, description="most optimiser steps")
     batch_size: int = Field(32, ge=1, le=1_000_000, description="windows in a step")
     patience: int = Field(10, ge=1, description="checks without gain on the inner tail")
     engine: Literal["auto", "torch"] = Field("auto", description="what trains the networks")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where networks train"
+    )
 
 
-class Budget(Part):
+class Budget(Section):
     """How much work the study may cost."""
 
-    trials: int = Field(60, ge=1, le=1_000_000, description="networks sizes and rates that are tried")
+    trials: int = Field(60, ge=1, le=1_000_000, description="how many settings are tried")
     trial_timeout_s: float = Field(600.0, gt=0, description="most seconds of one trial")
 
 
-class Validation(Part):
+class Validation(Section):
     """How a trial is scored."""
 
     folds: int = Field(4, ge=1, le=100, description="rolling origins")
     seeds: int = Field(3, ge=1, le=1000, description="networks per trial and fold")
 
 
-class Search(Part):
+class Search(Section):
     """How the next trial is chosen."""
 
-    sampler: Literal["tpe", "gp", "random", "grid"] = Field("tpe", description="of Optuna")
+    sampler: Literal["tpe", "gp", "random", "grid"] = Field(
+        "tpe", description="what chooses the next trial, from Optuna"
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="of everything random in the study")
 
 
-class Verdict(Part):
+class Verdict(Section):
     """When a smaller network is as good as the best."""
 
     tolerance: float = Field(0.0, ge=0, lt=1, description="share of the score that does not matter")
@@ -162,8 +195,8 @@ class Verdict(Part):
 class Study(Part):
     """A question about a data set and everything that decides how it is answered."""
 
-    name: str = Field("", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$|^$", max_length=100)
-    question: str = ""
+    name: str = Field("", description="what the study is called; empty: after its source")
+    question: str = Field("", description="what it is to find out, in words")
     data: Data
     task: Task = Task()
     space: Space = Space()
@@ -173,6 +206,16 @@ class Study(Part):
     validation: Validation = Validation()
     search: Search = Search()
     verdict: Verdict = Verdict()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_plain_word(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+            raise ValueError(
+                "must be at most 100 letters, digits, dots, underscores and hyphens (no spaces),"
+                " the first a letter or digit"
+            )
+        return value
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of all that decides the answer: not the name, question or file's place."""
@@ -193,8 +236,10 @@ class Study(Part):
         """Every value under its dotted key, in the order of the study file."""
         found: dict[str, Any] = {}
         for key, value in self.model_dump(mode="json").items():
-            parts = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
-            found.update(parts)
+            if isinstance(value, dict):
+                found.update({f"{key}.{leaf}": v for leaf, v in value.items()})
+            else:
+                found[key] = value
         return found
 
 

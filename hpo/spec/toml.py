@@ -1,18 +1,25 @@
-"""A study file (TOML) or loose values become a Study, or one clear message with file, key and line."""
+"""A study file (TOML) or loose values become a Study, or one message with file, key and line."""
 
-import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from hpo.errors import SpecError
 from hpo.spec.study import Study
+from hpo.spec.wording import key_of, sentence, spell
 
 MAX_FILE_BYTES = 1_000_000
+NOTHING = object()
+REMEDIES = {
+    "Cannot overwrite": "each key is set once",
+    "Cannot declare": "each section is opened once",
+    "Invalid value": "text stands in quotes",
+}
+MAX_LINES = 1_000  # of a file in which the line of a mistake is looked for
 
 
 def read_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -24,12 +31,11 @@ def read_study(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     text = _read_text(path)
     try:
         tree = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"not valid TOML: {error}", where=str(path)) from error
-    source = tree.get("data", {}).get("source") if isinstance(tree.get("data"), dict) else None
-    if isinstance(source, str) and source:
-        tree["data"]["source"] = str((path.parent / source).resolve())
-    return build_study(tree, overrides, file=path, text=text)
+    except (ValueError, RecursionError) as error:  # ValueError: a number of 5,000 digits
+        raise _broken_toml(error, path, text) from None
+    study = build_study(tree, overrides, file=path, text=text)
+    source = str((path.parent / study.data.source).resolve())
+    return study.model_copy(update={"data": study.data.model_copy(update={"source": source})})
 
 
 def build_study(
@@ -39,7 +45,14 @@ def build_study(
     file: Path | None = None,
     text: str = "",
 ) -> Study:
-    """The study of a nested mapping and overrides by dotted key. Raises SpecError."""
+    """The study of a nested mapping and overrides by dotted key. Raises SpecError.
+
+    `file` and its `text` are named in the message.
+
+    >>> build_study({"data": {"source": "a.csv", "target": "y"}, "budget": {"trials": 0}})
+    Traceback (most recent call last):
+    hpo.errors.SpecError: budget.trials=0 must be at least 1
+    """
     given = overrides or {}
     merged = {k: dict(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
     for key, value in given.items():
@@ -50,7 +63,16 @@ def build_study(
     try:
         return Study.model_validate(merged)
     except ValidationError as error:
-        raise _as_spec_error(error, given, file, text) from None
+        first = error.errors(include_url=False)[0]
+        path = key_of(first)
+        value = _look_up(merged, path)
+        said, dotted = sentence(first, value), ".".join(path)
+        if dotted not in given:
+            raise SpecError(said, where=_line_in(file, path, text)) from None
+        if not _is_typed(value):
+            raise SpecError(said, where=f"keyword {path[-1]}") from None
+        option = f"--{path[-1].replace('_', '-')}"
+        raise SpecError(said.replace("[low, high]", "LOW:HIGH"), where=option) from None
 
 
 def _read_text(path: Path) -> str:
@@ -65,83 +87,58 @@ def _read_text(path: Path) -> str:
         raise SpecError(f"cannot read the study file: {reason}", where=str(path)) from error
 
 
-def _as_spec_error(
-    error: ValidationError, given: Mapping[str, Any], file: Path | None, text: str
-) -> SpecError:
-    first = error.errors(include_url=False)[0]
-    loc = [str(part) for part in first["loc"] if isinstance(part, str) and not _is_union_tag(part)]
-    key = ".".join(loc[:2])
-    return SpecError(_sentence(first, key), where=_place(key, given, file, text))
+def _broken_toml(error: Exception, path: Path, text: str) -> SpecError:
+    if isinstance(error, RecursionError):
+        return SpecError("not valid TOML: nested too deeply", where=str(path))
+    said, _, place = str(error).partition(" (at ")
+    at = re.match(r"line (\d+)", place)
+    if at is None:
+        return SpecError(f"not valid TOML: {error}", where=str(path))
+    line = text.split("\n")[int(at.group(1)) - 1].strip()
+    remedy = next((way for start, way in REMEDIES.items() if said.startswith(start)), "")
+    return SpecError(
+        f"not valid TOML: {said}: {spell(line)}",
+        where=f"{path}, line {at.group(1)}",
+        remedy=remedy,
+    )
 
 
-def _is_union_tag(part: str) -> bool:
-    return "[" in part or part in ("int", "float", "tuple", "constrained-int", "constrained-float")
+def _is_typed(value: Any) -> bool:
+    """Whether it came as words, from the command line."""
+    return all(isinstance(v, str) for v in (value if isinstance(value, list) else [value]))
 
 
-def _sentence(error: Any, key: str) -> str:
-    value = error.get("input")
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{_nearest(key)}"
-    if error["type"] == "missing":
-        return f"{key} is missing; every study needs name-able data: data.source and data.target"
-    said = error["msg"].removeprefix("Value error, ")
-    said = said.replace("Input should be", "must be").replace("String should", "must")
-    shown = repr(value) if not isinstance(value, dict | BaseModel) else ""
-    return f"{key}={shown} {said}" if shown and len(shown) < 200 else f"{key}: {said}"
-
-
-def _nearest(key: str) -> str:
-    known = known_keys()
-    section, _, leaf = key.rpartition(".")
-    same_leaf = [k for k in known if k.rpartition(".")[2] == leaf]
-    near = same_leaf or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if not near:
-        near = [f"{section}.{m}" if section else m for m in _close_leaves(section, leaf)]
-    return f"; the nearest right name is {near[0]!r}" if near else ""
-
-
-def _close_leaves(section: str, leaf: str) -> list[str]:
-    leaves = [k.rpartition(".")[2] for k in known_keys() if k.rpartition(".")[0] == section]
-    return difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.3)
-
-
-def known_keys() -> list[str]:
-    """Every dotted key of a study file, sections included."""
-    keys: list[str] = []
-    for name, field in Study.model_fields.items():
-        keys.append(name)
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += [f"{name}.{leaf}" for leaf in kind.model_fields]
-    return keys
-
-
-def _place(key: str, given: Mapping[str, Any], file: Path | None, text: str) -> str:
-    if key in given:
-        return f"--{key.rpartition('.')[2].replace('_', '-')}"
+def _line_in(file: Path | None, key: Sequence[str], text: str) -> str:
     if file is None:
         return ""
-    line = line_of(key, text)
+    line = line_of(key, text) or line_of(key[:1], text)
     return f"{file}, line {line}" if line else str(file)
 
 
-def line_of(key: str, text: str) -> int:
-    """The line (from 1) of a dotted key in TOML text; its section's where it stands inline; 0: none.
+def line_of(key: Sequence[str], text: str) -> int:
+    """The line (from 1) on which TOML text begins to set a key; 0: nowhere, or the text is long.
 
-    >>> line_of("budget.trials", "name = 'a'\\n[budget]\\ntrials = 0\\n")
+    The text is read again line by line: the key stands where it first appears.
+
+    >>> line_of(("budget", "trials"), "name = 'a'\\n[budget]\\ntrials = 0\\n")
     3
     """
-    section, _, leaf = key.rpartition(".")
-    current, found = "", 0
-    for number, raw in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", raw)
-        if header:
-            current = header.group(1).strip("\"' ")
-            found = number if current == key or (current == section and not found) else found
-            continue
-        word = re.match(r"\s*[\"']?([A-Za-z0-9_.-]+)[\"']?\s*=", raw)
-        if word and (f"{current}.{word.group(1)}".strip(".") in (key, section)):
-            found = number
-            if f"{current}.{word.group(1)}".strip(".") == key:
-                return number
-    return found
+    lines = text.split("\n")
+    begins = 1
+    for end in range(1, min(len(lines), MAX_LINES) + 1):
+        try:
+            tree = tomllib.loads("\n".join(lines[:end]))
+        except (ValueError, RecursionError):
+            continue  # a value that goes on in the next line
+        if _look_up(tree, key) is not NOTHING:
+            return begins
+        begins = end + 1
+    return 0
+
+
+def _look_up(tree: Any, key: Sequence[str]) -> Any:
+    for part in key:
+        if not isinstance(tree, Mapping) or part not in tree:
+            return NOTHING
+        tree = tree[part]
+    return tree
