@@ -80,7 +80,9 @@ def _study_of(source: Any, overrides: dict[str, Any]) -> tuple[Study, str]:
             remedy=f"give a study (.toml) or data ({', '.join(DATA_SUFFIXES)})",
         )
     if "data.target" not in overrides:
-        raise SpecError(f"which column of {path} is to be forecast?", remedy="give --target COLUMN")
+        raise SpecError(
+            "the column to forecast is not named", where=str(path), remedy="give --target COLUMN"
+        )
     return build_study({"data": {"source": str(path.resolve())}}, overrides), path.stem
 
 
@@ -311,9 +313,11 @@ def launch_question(
     from hpo.service import studies
     from hpo.service.supervisor import Supervisor
 
-    if workers < 1 or threads < 1:
-        raise SpecError(f"workers={workers} and threads={threads} must be at least 1")
+    for option, count in (("workers", workers), ("threads", threads)):
+        if count < 1:
+            raise SpecError(f"{option}={count} must be at least 1")
     study, url = question.study, storage or _default_storage()
+    _refuse_missing_device(study)
     with opened(url) as database:
         is_new = studies.submit(
             database,
@@ -327,6 +331,13 @@ def launch_question(
     if state == "done":
         return StudyHandle(study.name, url, None)
     return StudyHandle(study.name, url, Supervisor(url, study.name, count=workers, threads=threads))
+
+
+def _refuse_missing_device(study: Study) -> None:
+    if study.training.device not in ("auto", "cpu"):
+        from hpo.training.device import resolve_device
+
+        resolve_device(study.training.device)
 
 
 def _opening(database: "Database", study: Study, *, is_new: bool, is_done: bool) -> events.Event:

@@ -5,7 +5,16 @@ from collections.abc import Callable
 from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+from cyclopts.validators import Number
 
 from hpo.errors import HpoError
 from hpo.spec.options import from_words, options
@@ -30,7 +39,8 @@ app = App(
 def _option(leaf: str) -> tuple[str, Any, None]:
     option = options()[leaf]
     default = f" [{option.default}]" if option.default else ""
-    return leaf, Annotated[str | None, Parameter(help=option.help + default, negative="")], None
+    said = Parameter(help=option.help + default, negative="", metavar="VALUE")
+    return leaf, Annotated[str | None, said], None
 
 
 if TYPE_CHECKING:
@@ -44,12 +54,35 @@ else:
     StudyOptions.__module__ = __name__  # cyclopts flattens only classes that are not "builtin"
 
 Options = Annotated[StudyOptions | None, Parameter(name="*", group="Values of the study")]
-Storage = Annotated[str, Parameter(help="database URL [HPO_STORAGE or sqlite:///hpo.db]")]
-Json = Annotated[bool, Parameter(name="--json", help="one JSON object on stdout", negative="")]
-Quiet = Annotated[bool, Parameter(help="no progress", negative="")]
-Count = Annotated[int, Parameter(help="worker processes on this machine")]
-Threads = Annotated[int, Parameter(help="processor threads of each worker")]
-Seconds = Annotated[float, Parameter(help="begin nothing new after so many seconds; 0: never")]
+Source = Annotated[str, Parameter(help="a study (.toml) or data (.csv, .parquet)")]
+Name = Annotated[str, Parameter(help="of a study in the database")]
+AnyName = Annotated[str, Parameter(help="of a study; all of them if left out", show_default=False)]
+Storage = Annotated[
+    str,
+    Parameter(
+        help="database [HPO_STORAGE, else sqlite:///hpo.db]", metavar="URL", show_default=False
+    ),
+]
+Json = Annotated[
+    bool,
+    Parameter(name="--json", help="one JSON object on stdout", negative="", show_default=False),
+]
+Quiet = Annotated[bool, Parameter(help="no progress", negative="", show_default=False)]
+Count = Annotated[int, Parameter(help="worker processes on this machine", metavar="N")]
+Threads = Annotated[int, Parameter(help="processor threads of each worker", metavar="N")]
+Seconds = Annotated[
+    float,
+    Parameter(
+        help="begin no new trial after so many seconds; 0: no limit",
+        metavar="SECONDS",
+        show_default=False,
+        validator=Number(gte=0),
+    ),
+]
+Samples = Annotated[int, Parameter(help="training windows", metavar="N")]
+Inputs = Annotated[int, Parameter(help="target and covariates", metavar="N")]
+Outputs = Annotated[int, Parameter(help="steps that one window forecasts", metavar="N")]
+Alpha = Annotated[float, Parameter(help="2 to 10 is usual", metavar="ALPHA")]
 
 
 def main(words: list[str] | None = None) -> int:
@@ -57,12 +90,32 @@ def main(words: list[str] | None = None) -> int:
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        return _complain(" ".join(str(error).split()), 2)
+        return _complain(_wrong_words(error), 2)
     except HpoError as error:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     return code if isinstance(code, int) else 0
+
+
+def _wrong_words(error: CycloptsError) -> str:
+    command = " ".join(["hpo", *(error.command_chain or ())])
+    said = " ".join(str(error).split()).rstrip(".")
+    match error:
+        case MissingArgumentError(keyword=None, argument=argument) if argument is not None:
+            said = f"{argument.name} is missing"
+        case MissingArgumentError(keyword=option):
+            said = f"{option} needs a value"
+        case UnusedCliTokensError(unused_tokens=words):
+            said = f"one word too many: {' '.join(words or [])!r}"
+        case UnknownOptionError(token=token):
+            near = said.partition("Did you mean ")[2]
+            said = f"unknown option {token.keyword or token.value}"
+            said += f"; did you mean {near}" if near else ""
+        case CoercionError(argument=argument, token=token) if argument and token:
+            kind = {int: "a whole number", float: "a number"}.get(argument.hint, "true or false")
+            said = f"{argument.name} {token.value!r} must be {kind}"
+    return said if said.endswith("?") else f"{said}; {command} --help lists the words"
 
 
 def _complain(message: str, code: int) -> int:
@@ -71,20 +124,23 @@ def _complain(message: str, code: int) -> int:
 
 
 def _say(lines: list[str], *, stream: Any = None) -> None:
+    from hpo import screen
+
     out = stream or sys.stdout
-    out.writelines(f"{line}\n" for line in lines)
+    out.writelines(f"{line}\n" for line in screen.wrap(lines))
     out.flush()
 
 
 def _print_json(value: Any) -> None:
     import json
 
-    _say([json.dumps(value, allow_nan=False)])
+    sys.stdout.write(f"{json.dumps(value, allow_nan=False)}\n")
+    sys.stdout.flush()
 
 
 @app.command
 def run(
-    source: str,
+    source: Source,
     /,
     *,
     options: Options = None,
@@ -95,7 +151,7 @@ def run(
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Answer the question of a study: SOURCE is a study (.toml) or data (.csv, .parquet)."""
+    """Find out how many layers and cells: train, compare, and print the answer."""
     from hpo import api, events, screen
 
     aside = sys.stderr if json else sys.stdout
@@ -165,7 +221,7 @@ def _ask(source: str, options: Any) -> "Question":
 
 
 @app.command
-def check(source: str, /, *, options: Options = None, json: Json = False) -> int:
+def check(source: Source, /, *, options: Options = None, json: Json = False) -> int:
     """Read and check the study and its data; train nothing."""
     from hpo import api, screen
 
@@ -178,7 +234,7 @@ def check(source: str, /, *, options: Options = None, json: Json = False) -> int
 
 
 @app.command
-def benchmark(source: str, /, *, options: Options = None, json: Json = False) -> int:
+def benchmark(source: Source, /, *, options: Options = None, json: Json = False) -> int:
     """Score the classical forecasts on the study's folds and test span; train no network."""
     from hpo import api, screen
 
@@ -194,7 +250,12 @@ def benchmark(source: str, /, *, options: Options = None, json: Json = False) ->
 
 @app.command
 def bound(
-    *, samples: int, inputs: int = 1, outputs: int = 1, alpha: float = 2.0, json: Json = False
+    *,
+    samples: Samples,
+    inputs: Inputs = 1,
+    outputs: Outputs = 1,
+    alpha: Alpha = 2.0,
+    json: Json = False,
 ) -> int:
     """The largest equal cells for 1, 2 and 3 layers under each reading of the alpha rule."""
     from hpo.sizing.bound import table
@@ -210,7 +271,7 @@ def bound(
 
 
 @app.command
-def status(name: str = "", /, *, storage: Storage = "", json: Json = False) -> int:
+def status(name: AnyName = "", /, *, storage: Storage = "", json: Json = False) -> int:
     """The state of one study, or of all of them."""
     from hpo import api, screen
 
@@ -230,7 +291,7 @@ def status(name: str = "", /, *, storage: Storage = "", json: Json = False) -> i
 
 
 @app.command
-def answer(name: str, /, *, storage: Storage = "", json: Json = False) -> int:
+def answer(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
     """The answer of a study, or what is known before its verdict."""
     from hpo import api, screen
 
@@ -243,7 +304,7 @@ def answer(name: str, /, *, storage: Storage = "", json: Json = False) -> int:
 
 
 @app.command
-def delete(name: str, /, *, storage: Storage = "", json: Json = False) -> int:
+def delete(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
     """Remove a study with all its trials."""
     from hpo import api
 

@@ -1,5 +1,8 @@
 """What people read in the terminal: data, bound, benchmarks, progress and the answer, as lines."""
 
+import re
+import shutil
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -8,8 +11,8 @@ from hpo.spec.answer import Answer
 from hpo.spec.candidate import size_in_words
 
 if TYPE_CHECKING:
+    from rich.progress import BarColumn, TaskID
     from rich.progress import Progress as Bar
-    from rich.progress import TaskID
 
     from hpo.service.status import Progress
 
@@ -22,7 +25,33 @@ BENCHMARKS = {
     "theta": "Theta",
     "ridge": "ridge",
 }
+ENDINGS = ("complete", "pruned", "infeasible", "failed")
 CALM_S = 15.0
+WIDEST = 100  # columns, from which on lines are hard to read
+LONGEST_BAR = 30  # columns
+LABEL = re.compile(r"[A-Z][A-Za-z ]{1,9} {2,}(?=\S)")
+INDENT = 12  # columns of a label
+
+
+def wrap(lines: Sequence[str]) -> list[str]:
+    """The lines broken at words to fit the terminal; what is broken hangs under its beginning."""
+    width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
+    return [part for line in lines for part in _broken(line, width)]
+
+
+def _broken(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    label = LABEL.match(line)
+    is_labelled = label is not None and label.end() == INDENT
+    indent = INDENT if is_labelled else 4
+    return textwrap.wrap(
+        line,
+        max(width, 3 * INDENT),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def number(value: float) -> str:
@@ -32,6 +61,20 @@ def number(value: float) -> str:
     ('0.3125', '12346', '23.4')
     """
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(42.4), duration(150), duration(7260)
+    ('42 s', '2.5 min', '2 h 1 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.3g} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
 def data_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -54,13 +97,18 @@ def _bound_words(facts: Mapping[str, Any]) -> str:
     bound, samples = facts["bound"], facts["samples"]
     if bound["rule"] == "off":
         return f"off; {samples:,} training windows"
-    most = ", ".join(f"{c} in {n}" for n, c in bound["cells"].items() if c is not None)
+    most = ", ".join(_most_cells(n, c) for n, c in bound["cells"].items() if c is not None)
     inputs, outputs = facts["inputs"], facts["outputs"]
     return (
-        f"{samples:,} training windows carry at most {most} layers of equal cells (rule"
-        f" {bound['rule']}, {inputs} input{_s(inputs)}, {outputs} output{_s(outputs)},"
-        f" alpha {bound['alpha']:g})"
+        f"{samples:,} training windows carry at most {most} (rule {bound['rule']},"
+        f" {inputs} input{_s(inputs)}, {outputs} output{_s(outputs)}, alpha {bound['alpha']:g})"
     )
+
+
+def _most_cells(layers: str, cells: int) -> str:
+    if layers == "1":
+        return f"{cells:,} cell{_s(cells)} in 1 layer"
+    return f"{cells:,} in each of {layers}"
 
 
 def _s(count: int) -> str:
@@ -88,7 +136,10 @@ def bound_lines(
     found: Mapping[str, Any], samples: int, inputs: int, outputs: int, alpha: float
 ) -> list[str]:
     """The table of `hpo bound`: the largest equal cells per number of layers, by rule."""
-    head = f"{samples:,} samples, {inputs} inputs, {outputs} outputs, alpha {alpha:g}"
+    head = (
+        f"{samples:,} sample{_s(samples)}, {inputs} input{_s(inputs)},"
+        f" {outputs} output{_s(outputs)}, alpha {alpha:g}"
+    )
     lines = [f"Most cells in each layer ({head})", "  layers      1      2      3"]
     for rule, cells in found["rules"].items():
         told = "".join(f"{'-' if c is None else c:>7}" for c in cells.values())
@@ -133,10 +184,13 @@ def _figures(answer: Answer) -> list[str]:
     lines = [f"Size        {size_in_words(answer.cells or ())}, {answer.weights:,} weights"]
     if answer.cells_tied is not None:
         low, high = answer.cells_tied
-        lines.append(f"As good     networks of {low} to {high} cells in all layers together")
+        size = f"networks of {low:,} to {high:,} cells in all layers together"
+        lines.append(f"As good     {size if low < high else 'no other size'}")
     if answer.layers_probability is not None:
-        shares = ", ".join(f"{n}: {p:.0%}" for n, p in answer.layers_probability.items())
-        lines.append(f"Layers      how often each number wins on resampled evidence: {shares}")
+        shares = ", ".join(f"{n} in {p:.0%}" for n, p in answer.layers_probability.items())
+        lines.append(
+            f"Layers      how often each number wins when the forecasts are drawn anew: {shares}"
+        )
     naive = " (1 = the seasonal naive forecast)" if answer.metric == "mase" else ""
     return [
         *lines,
@@ -147,9 +201,8 @@ def _figures(answer: Answer) -> list[str]:
         f" {answer.test_origins:,} forecasts never used before",
         f"Training    learning rate {answer.learning_rate:.3g}, {answer.steps:,} steps,"
         f" lookback {answer.lookback}, {answer.strategy}, transform {answer.transform}",
-        f"Effort      {answer.trials.ended} trials ({answer.trials.complete} complete,"
-        f" {answer.trials.pruned} pruned, {answer.trials.infeasible} infeasible),"
-        f" {answer.networks:,} networks in {answer.wall_s or 0:.0f} s on {answer.device}",
+        f"Effort      {_trials(answer.trials.model_dump())};"
+        f" {answer.networks:,} networks in {duration(answer.wall_s or 0)} on {answer.device}",
     ]
 
 
@@ -167,28 +220,33 @@ def _versus(score: float, benchmark: float) -> str:
 def _where_lines(answer: Answer) -> list[str]:
     at = "" if answer.storage in (None, "sqlite:///hpo.db") else f" --storage '{answer.storage}'"
     return [
-        f"Stored      in {answer.storage} as {answer.study};"
-        f" again with: hpo answer {answer.study}{at}"
+        f"Stored      as {answer.study} in {answer.storage}",
+        f"Read again  hpo answer {answer.study}{at}",
     ]
 
 
 def _open_lines(answer: Answer) -> list[str]:
     lines = [
-        f"{answer.study} is {answer.state}: {answer.trials.ended} trials have ended"
-        f" ({answer.networks} networks), there is no verdict yet"
+        f"{answer.study} is {answer.state}: {_trials(answer.trials.model_dump())}"
+        f" and {answer.networks:,} network{_s(answer.networks)} so far, no verdict yet"
     ]
     return lines + (benchmark_lines(answer.benchmarks, answer.metric) if answer.benchmarks else [])
 
 
+def _trials(counts: Mapping[str, int], *, of: int | None = None) -> str:
+    ended = sum(counts[k] for k in ENDINGS)
+    how = [f"{counts[k]:,} {k}" for k in ENDINGS if counts[k]]
+    within = f" of {of:,}" if of is not None else ""
+    each = f" ({', '.join(how)})" if how else ""
+    return f"{ended:,}{within} trial{_s(of or ended)}{each}"
+
+
 def status_lines(status: Mapping[str, Any]) -> list[str]:
     """One study's state in a line or two."""
-    trials, best = status["trials"], status["best"]
-    ended = sum(trials[k] for k in ("complete", "pruned", "infeasible", "failed"))
-    line = (
-        f"{status['study']}  {status['state']}  {ended} of {status['budget']} trials"
-        f" ({trials['complete']} complete, {trials['pruned']} pruned, {trials['infeasible']}"
-        f" infeasible), {trials['running']} running, {len(status['workers'])} workers"
-    )
+    trials, best, at_work = status["trials"], status["best"], len(status["workers"])
+    line = f"{status['study']}  {status['state']}  {_trials(trials, of=status['budget'])}"
+    if trials["running"] or at_work:
+        line += f", {trials['running']} running, {at_work} worker{_s(at_work)}"
     if best is not None:
         line += f"; best so far {size_in_words(tuple(best['cells']))}: {number(best['score'])}"
     return [line] + ([f"  {status['error'].strip().splitlines()[-1]}"] if status["error"] else [])
@@ -202,11 +260,13 @@ class ProgressDisplay:
         self.started = self.told = time.monotonic()
         self.first: Progress | None = None
         self.bar: Bar | None = None
+        self.track: BarColumn | None = None
         self.task: TaskID | None = None
 
     def show(self, now: "Progress") -> None:
         """Draw the study's counts."""
-        self.first = self.first or now
+        if self.first is None and now.benchmarked:
+            self.first, self.started = now, time.monotonic()
         words = self._words(now)
         if self.stream.isatty():
             self._draw(now, words)
@@ -223,30 +283,38 @@ class ProgressDisplay:
 
     def _draw(self, now: "Progress", words: str) -> None:
         if self.bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
-
-            columns = (BarColumn(bar_width=30), TextColumn("{task.description}"))
-            self.bar = Bar(*columns, console=Console(file=self.stream), transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task("", total=self.budget)
+            self._open()
+        assert self.bar is not None
+        assert self.track is not None
         assert self.task is not None
+        room = self.bar.console.width - len(words) - 2
+        self.track.bar_width = min(max(room, 1), LONGEST_BAR)
         self.bar.update(self.task, completed=now.trials.ended + now.skipped, description=words)
 
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+        from rich.table import Column
+
+        self.track = BarColumn(bar_width=LONGEST_BAR)
+        words = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+        self.bar = Bar(self.track, words, console=Console(file=self.stream), transient=True)
+        self.bar.start()
+        self.task = self.bar.add_task("", total=self.budget)
+
     def _words(self, now: "Progress") -> str:
-        assert self.first is not None
-        if not now.benchmarked:
+        if self.first is None:
             return "forecasting the benchmarks"
-        elapsed_s = time.monotonic() - self.started
-        rate = (now.networks - self.first.networks) / max(elapsed_s, 1e-9)
+        elapsed_s = max(time.monotonic() - self.started, 1e-9)
+        rate = (now.networks - self.first.networks) / elapsed_s
         if now.judging:
-            return f"racing the finalists with fresh seeds, {now.networks:,} networks"
+            return f"finalists with fresh seeds: {now.networks:,} networks, {rate:.1f}/s"
         ended = now.trials.ended - self.first.trials.ended
-        left = (now.running + now.waiting) * elapsed_s / ended if ended else 0.0
         best = f", best {number(now.best_score)}" if now.best_score is not None else ""
-        time_left = f", about {left:.0f} s left" if left else ""
+        left_s = (now.running + now.waiting) * elapsed_s / ended if ended else 0.0
+        left = f", about {duration(left_s)} left" if left_s else ""
         return (
-            f"{now.trials.ended} of {self.budget} trials, {now.networks:,} networks"
-            f" ({rate:.1f} a second){best}{time_left}"
+            f"{now.trials.ended} of {self.budget} trials, {now.networks:,} networks,"
+            f" {rate:.1f}/s{best}{left}"
         )

@@ -137,7 +137,9 @@ def _carry_forward(
             for o in of_series:
                 known_R = target_R[: fold.origins_O[o] - start + 1][-rows:]
                 y_H = scale * _step_forward(models[s], known_R / scale, forecast_OH.shape[1])
-                forecast_OH[o] = np.where(np.isfinite(y_H), y_H, forecast_OH[o])
+                if not np.isfinite(y_H).all():
+                    raise FloatingPointError
+                forecast_OH[o] = y_H
         except FAILURES:
             failed.add(prepared.panel.names[s])
     return forecast_OH

@@ -54,6 +54,7 @@ class Spans:
 
     @property
     def possible(self) -> bool:
+        """Whether every fold, and the test span, has an origin."""
         return self.test >= self.horizon and self.origins >= self.folds
 
 

@@ -75,39 +75,35 @@ def check(frame: pd.DataFrame, data: Data) -> Panel:
     """
     table = from_frame(frame, data)
     columns = (data.target, *data.covariates)
-    if len(table) < FEWEST_ROWS:
-        raise DataError(
-            f"too few rows: {len(table)}",
-            where=data.source,
-            remedy=f"at least {FEWEST_ROWS} are needed to look at the data at all",
-        )
+    _refuse_too_few(table, data)
     rows, unsorted = _sort(table, data)
     rows, trimmed = trim(rows, columns, data)
     step, irregular = find_step(rows, data)
     rows, gaps = insert_gaps(rows, step)
     values_RF, filled = fill(rows, columns, inserted=gaps.inserted)
-    rows, constant_series = drop_constant_series(replace(rows, values_RF=values_RF), data)
+    rows, still = drop_constant_series(replace(rows, values_RF=values_RF), data)
     rows, columns, constant = drop_constant_covariates(rows, columns)
-    found = (step.alias, step.season) if step else ("", 1)
+    alias, season = (step.alias, step.season) if step else ("", 1)
     return Panel(
         values_RF=rows.values_RF,
         starts_S=rows.starts_S,
         names=rows.names,
         times_R=rows.times_R,
         columns=columns,
-        frequency=found[0],
-        season=data.season or found[1],
-        warnings=(
-            *unsorted,
-            *trimmed,
-            *irregular,
-            *gaps.warnings,
-            *filled,
-            *constant_series,
-            *constant,
-        ),
-        fingerprint=_fingerprint(rows, columns, found[0]),
+        frequency=alias,
+        season=data.season or season,
+        warnings=(*unsorted, *trimmed, *irregular, *gaps.warnings, *filled, *still, *constant),
+        fingerprint=_fingerprint(rows, columns, alias),
     )
+
+
+def _refuse_too_few(table: pd.DataFrame, data: Data) -> None:
+    if len(table) < FEWEST_ROWS:
+        raise DataError(
+            f"too few rows: {len(table)}",
+            where=data.source,
+            remedy=f"at least {FEWEST_ROWS} are needed to look at the data at all",
+        )
 
 
 def _sort(table: pd.DataFrame, data: Data) -> tuple[Rows, list[str]]:

@@ -145,6 +145,7 @@ class _Networks:
                 self.prepared, fold, self.candidate, seed, self.around, self._check
             )
             self.around.on_network(record)
+        refuse_not_finite(record)
         return record.losses_O
 
     def _check(self) -> None:
@@ -190,6 +191,12 @@ def train_record(
         watch_loss=fitted.watch_loss,
         wall_s=fitted.wall_s,
     )
+
+
+def refuse_not_finite(record: NetworkRecord) -> None:
+    """Raise Diverged when a forecast of the network is not a finite number."""
+    if not np.isfinite(record.losses_O).all():
+        raise Diverged("a forecast is not a finite number")
 
 
 def origins_of(prepared: Prepared) -> Origins:

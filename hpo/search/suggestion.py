@@ -4,6 +4,8 @@ A suggestion is a function of the study, the trial's number and the trials it ha
 again with the same, it says the same.
 """
 
+import copy
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -17,7 +19,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.prepare import Prepared
 from hpo.search.space import Params, distributions, first_guesses, into_bound
@@ -35,8 +37,9 @@ def suggest(prepared: Prepared, history: Sequence[FrozenTrial], number: int) -> 
     guesses = first_guesses(prepared)
     if number < len(guesses):
         return guesses[number]
-    limits = distributions(prepared.study, prepared.lookbacks)
-    if prepared.study.search.sampler == "grid":
+    limits = distributions(prepared)
+    sampler = prepared.study.search.sampler
+    if sampler == "grid":
         return into_bound(_grid_point(prepared, limits, number - len(guesses)), prepared)
     known = optuna.create_study(
         storage=optuna.storages.InMemoryStorage(),
@@ -44,8 +47,21 @@ def suggest(prepared: Prepared, history: Sequence[FrozenTrial], number: int) -> 
         pruner=optuna.pruners.NopPruner(),
         direction="minimize",
     )
-    known.add_trials(history)
+    known.add_trials(history if sampler != "gp" else _finite(history))
     return into_bound(known.ask(limits).params, prepared)
+
+
+def _finite(history: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Infeasible trials as bad as the worst feasible one: GPSampler would do it, with a warning."""
+    values = [t.value for t in history if t.state == TrialState.COMPLETE and t.value is not None]
+    worst = max((v for v in values if math.isfinite(v)), default=0.0)
+    found = []
+    for trial in history:
+        if trial.state == TrialState.COMPLETE and trial.value == math.inf:
+            trial = copy.copy(trial)
+            trial.value = worst
+        found.append(trial)
+    return found
 
 
 def _sampler(prepared: Prepared, number: int) -> BaseSampler:

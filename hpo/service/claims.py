@@ -124,32 +124,36 @@ def settle(
             )
 
 
-def release(database: Database, claim: Claim) -> None:
-    """Give the slot back for another worker; nothing happens if it was taken over."""
+def release(database: Database, claim: Claim) -> bool:
+    """Give the slot back for another worker; False, and nothing happens, if it was taken over."""
     with database.transaction() as connection:
-        connection.execute(
+        released = connection.execute(
             slots.update()
             .where(*_is_held(claim))
             .values(state="open", worker=None, expires_at=None)
         )
+    return released.rowcount == 1
 
 
-def beat(database: Database, worker: str, claim: Claim | None) -> tuple[str | None, bool]:
-    """Say that the worker lives and extend its lease.
+def beat(
+    database: Database, worker: str, study: str, claim: Claim | None = None
+) -> tuple[str | None, bool]:
+    """Say that the worker lives and extend its lease, if it has one.
 
     Returns the study's state (None: deleted) and whether the claim is still held.
     """
+    held_still = True
     with database.transaction() as connection:
+        if claim is not None:
+            extended = connection.execute(
+                slots.update().where(*_is_held(claim)).values(expires_at=now() + LEASE_S)
+            )
+            held_still = extended.rowcount == 1
         connection.execute(workers.update().where(workers.c.id == worker).values(last_beat=now()))
-        if claim is None:
-            return None, True
-        extended = connection.execute(
-            slots.update().where(*_is_held(claim)).values(expires_at=now() + LEASE_S)
-        )
         state = connection.execute(
-            sa.select(studies.c.state).where(studies.c.name == claim.study)
+            sa.select(studies.c.state).where(studies.c.name == study)
         ).scalar_one_or_none()
-        return state, extended.rowcount == 1
+    return state, held_still
 
 
 def held(connection: Connection, claim: Claim) -> None:

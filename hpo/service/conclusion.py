@@ -18,6 +18,7 @@ from hpo.search.objective import (
     NetworkRecord,
     Surroundings,
     origins_of,
+    refuse_not_finite,
     train_record,
 )
 from hpo.search.space import to_candidate
@@ -36,7 +37,8 @@ from hpo.sizing.bound import (
 from hpo.sizing.resampling import Origins, bootstrap_means, score
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
 from hpo.spec.answer import Answer, BoundInForce
-from hpo.spec.candidate import Candidate
+from hpo.spec.candidate import Candidate, size_in_words
+from hpo.training.trainer import Diverged, OutOfMemory
 
 Records = Mapping[tuple[int, int], NetworkRecord]
 Losses = NDArray[np.float64]
@@ -44,11 +46,14 @@ Losses = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """The recommended network on the test span: `steps` of its refit, its error and its SE."""
+    """The recommended network on the test span: `steps` of its refit, its error and its SE.
+
+    Both are None when no refit could be trained.
+    """
 
     steps: int
-    score: float
-    se: float
+    score: float | None
+    se: float | None
 
 
 def complete_entrants(
@@ -82,7 +87,10 @@ def conclude(
     entrants = complete_entrants(database, stored, prepared)
     if not entrants:
         raise StudyFailed(_why_no_trial(database, stored))
-    finalists = [race.with_fresh_seeds(entrants[i]) for i in race.finalists(entrants)]
+    raced = [race.with_fresh_seeds(entrants[i]) for i in race.finalists(entrants)]
+    finalists = [entrant for entrant in raced if entrant is not None]
+    if not finalists:
+        raise StudyFailed("no finalist could be trained with fresh seeds; lower learning rates")
     judgement = race.judge(finalists)
     chosen = finalists[judgement.chosen]
     tested = race.test(chosen)
@@ -115,6 +123,7 @@ class _Conclusion:
         self.trials = all_trials(database, stored.optuna_id)
         seeds = stored.spec.validation.seeds
         self.fresh = range(seeds, 2 * seeds)
+        self.warnings: list[str] = []
 
     def generator(self) -> np.random.Generator:
         return np.random.default_rng(self.spec.search.seed)
@@ -128,13 +137,24 @@ class _Conclusion:
             rng=self.generator(),
         )
 
-    def with_fresh_seeds(self, entrant: Entrant) -> Entrant:
-        """The entrant with errors from seeds that the search has not seen."""
+    def with_fresh_seeds(self, entrant: Entrant) -> Entrant | None:
+        """The entrant with errors from seeds that the search has not seen.
+
+        None, and a warning, when one of these networks cannot be trained.
+        """
         records = dict(self.recorded.get(entrant.trial, {}))
-        for seed in self.fresh:
-            for fold in self.prepared.folds:
-                if (fold.number, seed) not in records:
-                    records[fold.number, seed] = self._train(entrant.trial, fold.number, seed)
+        try:
+            for seed in self.fresh:
+                for fold in self.prepared.folds:
+                    if (fold.number, seed) not in records:
+                        records[fold.number, seed] = self._train(entrant.trial, fold.number, seed)
+                    refuse_not_finite(records[fold.number, seed])
+        except (Diverged, OutOfMemory) as error:
+            self.warnings.append(
+                f"the finalist with {size_in_words(entrant.cells)} (trial {entrant.trial}) fell"
+                f" out: {error}"
+            )
+            return None
         return _entrant(self.prepared, entrant.trial, entrant.cells, records, self.fresh)
 
     def judge(self, finalists: list[Entrant]) -> Judgement:
@@ -154,10 +174,19 @@ class _Conclusion:
         records = dict(self.recorded.get(chosen.trial, {}))
         steps = self._refit_steps(chosen.trial)
         fold = self.prepared.test.number
+        refits = []
         for seed in self.fresh:
-            if (fold, seed) not in records:
-                records[fold, seed] = self._train(chosen.trial, fold, seed, steps=steps)
-        losses_SO = np.stack([records[fold, seed].losses_O for seed in self.fresh])
+            try:
+                if (fold, seed) not in records:
+                    records[fold, seed] = self._train(chosen.trial, fold, seed, steps=steps)
+                refuse_not_finite(records[fold, seed])
+            except (Diverged, OutOfMemory) as error:
+                self.warnings.append(f"a refit for the test span fell out: {error}")
+            else:
+                refits.append(records[fold, seed].losses_O)
+        if not refits:
+            return Tested(steps=steps, score=None, se=None)
+        losses_SO = np.stack(refits)
         value, se = _score_with_error(
             losses_SO, _test_origins(self.prepared), self.metric, self.generator()
         )
@@ -232,6 +261,7 @@ class _Conclusion:
                 *self.prepared.warnings,
                 *self.stored_warnings(),
                 *judgement.warnings,
+                *self.warnings,
                 *told.warnings,
             ),
             trials=counts.trials,

@@ -38,11 +38,16 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One short transaction; mishaps of the database become DatabaseError."""
+        """One short transaction. Raises DatabaseError."""
+        with self.translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Mishaps of the database, met by us or by Optuna, become DatabaseError."""
         try:
-            with self.engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
+            yield
+        except (SQLAlchemyError, StorageInternalError) as error:
             raise _database_error(error, self.url) from error
 
     def close(self) -> None:
@@ -79,10 +84,15 @@ def open_database(url: str, *, create: bool = True) -> Database:
         _refuse_missing_file(parsed)
     try:
         storage = _open_storage(parsed)
-        _check_version(storage.engine, url)
     except (SQLAlchemyError, StorageInternalError) as error:
         raise _database_error(error, url) from error
-    return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
+    database = Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
+    try:
+        _check_version(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def without_password(url: str) -> str:
@@ -90,11 +100,16 @@ def without_password(url: str) -> str:
 
     >>> without_password("postgresql://ann:secret@db/hpo")
     'postgresql://ann:***@db/hpo'
+    >>> without_password("postgresql://db/hpo?password=secret")
+    'postgresql://db/hpo?password=%2A%2A%2A'
     """
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        parsed = make_url(url)
     except ArgumentError:
         return url.split("@")[-1]
+    if "password" in parsed.query:
+        parsed = parsed.update_query_dict({"password": "***"})
+    return parsed.render_as_string(hide_password=True)
 
 
 def _parse(url: str) -> URL:
@@ -165,9 +180,14 @@ def _create_tables(url: URL, optunas_url: URL, options: dict[str, Any]) -> None:
 
 
 def _is_lost_race(error: BaseException) -> bool:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    said = str(cause).lower()
+    said = str(_cause(error)).lower()
     return any(w in said for w in ("already exists", "unique", "locked", "schema has changed"))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the driver said, without the statement that SQLAlchemy adds."""
+    source = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return getattr(source, "orig", None) or source or error
 
 
 @contextmanager
@@ -177,24 +197,23 @@ def _schema_lock(url: URL, options: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def _check_version(engine: Engine, url: str) -> None:
-    with engine.begin() as connection:
+def _check_version(database: Database) -> None:
+    with database.transaction() as connection:
         version = connection.execute(sa.select(schema.c.version)).scalar_one()
     if version != SCHEMA_VERSION:
         raise DatabaseError(
             f"its tables are of version {version}, this hpo knows version {SCHEMA_VERSION}",
-            where=without_password(url),
+            where=without_password(database.url),
             remedy="use the hpo that made it, or another database",
         )
 
 
 def _database_error(error: Exception, url: str) -> DatabaseError:
-    source = error.__cause__ if isinstance(error, StorageInternalError) else error
-    cause = getattr(source, "orig", None) or source
-    password = make_url(url).password
-    said = " ".join(str(cause).split())
-    if password:
-        said = said.replace(password, "***")
+    parsed = make_url(url)
+    said = " ".join(str(_cause(error)).split())
+    for password in (parsed.password, parsed.query.get("password")):
+        if password:
+            said = said.replace(str(password), "***")
     return DatabaseError(
         f"the database cannot be used: {said}",
         where=without_password(url),

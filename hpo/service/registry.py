@@ -12,9 +12,13 @@ from hpo.service.tables import workers
 
 def enroll(database: Database, worker: str, study: str, device: str) -> None:
     """Write the worker's row; rows of workers long silent are removed."""
+    silent = (
+        sa.select(workers.c.id)
+        .where(sa.or_(workers.c.id == worker, workers.c.last_beat < now() - 6 * LEASE_S))
+        .with_for_update(skip_locked=True)  # another that enrolls removes them at the same time
+    )
     with database.transaction() as connection:
-        silent = sa.or_(workers.c.id == worker, workers.c.last_beat < now() - 6 * LEASE_S)
-        connection.execute(workers.delete().where(silent))
+        connection.execute(workers.delete().where(workers.c.id.in_(silent)))
         connection.execute(
             workers.insert().values(
                 id=worker,

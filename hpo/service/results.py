@@ -1,6 +1,6 @@
 """What was measured: networks and benchmarks as rows, their errors per origin as plain bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,9 @@ def count_networks(database: Database, study: str) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def record_benchmarks(database: Database, claim: Claim, errors: Mapping[str, list[Losses]]) -> None:
+def record_benchmarks(
+    database: Database, claim: Claim, errors: Mapping[str, Sequence[Losses]]
+) -> None:
     """Keep the benchmarks' errors, one array per fold and the test span. Raises LeaseLost."""
     rows = [
         {

@@ -39,14 +39,16 @@ def progress(database: Database, name: str) -> Progress:
         .where(slots.c.study == name)
         .order_by(slots.c.number)
     )
+    # The state first: when it says that the study has ended, the counts are the last ones.
+    state = studies.state(database, name) or "deleted"
     with database.transaction() as connection:
         rows = connection.execute(query).all()
     of_trials = [row for row in rows if row[0] == "trial"]
     outcomes = [row[2] for row in of_trials if row[1] == "ended"]
-    running = sum(state == "taken" and bool(alive) for _, state, _, alive, _ in of_trials)
+    running = sum(row[1] == "taken" and bool(row[3]) for row in of_trials)
     scores = [row[4] for row in of_trials if row[2] == "complete"]
     return Progress(
-        state=studies.state(database, name) or "deleted",
+        state=state,
         benchmarked=any(row[0] == "benchmark" and row[1] == "ended" for row in rows),
         trials=TrialCounts(
             complete=outcomes.count("complete"),

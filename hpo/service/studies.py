@@ -7,7 +7,6 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from hpo.errors import DatabaseError, StudyConflict, UnknownStudy
 from hpo.service.database import Database, now, without_password
@@ -16,6 +15,7 @@ from hpo.spec.answer import Answer, State
 from hpo.spec.study import Study
 
 ENDED = ("done", "cancelled", "failed")
+MOST_DELETIONS = 10
 VERSIONED = ("hpo", "optuna", "torch", "statsforecast", "numpy")
 
 
@@ -53,7 +53,13 @@ def submit(
         _refuse_difference(known, study, data_fingerprint)
         _reopen(database, known)
         return False
-    optuna_id = _optuna_study(database, study.name)
+    optuna_id, is_foreign = _optuna_study(database, study.name)
+    if is_foreign and _find(database, study.name) is None:
+        raise StudyConflict(
+            f"the name {study.name!r} is taken by a study of Optuna's that hpo did not make",
+            where=without_password(database.url),
+            remedy="choose another --name",
+        )
     row = {
         "name": study.name,
         "optuna_id": optuna_id,
@@ -86,17 +92,13 @@ def _slots(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _optuna_study(database: Database, name: str) -> int:
-    made = optuna.create_study(
-        storage=database.storage, study_name=name, direction="minimize", load_if_exists=True
-    )
-    if made.trials:
-        raise StudyConflict(
-            f"the name {name!r} is taken by a study of Optuna's that hpo did not make",
-            where=without_password(database.url),
-            remedy="choose another --name",
+def _optuna_study(database: Database, name: str) -> tuple[int, bool]:
+    """The id of Optuna's study of this name, made if need be, and whether it has trials."""
+    with database.translated():
+        made = optuna.create_study(
+            storage=database.storage, study_name=name, direction="minimize", load_if_exists=True
         )
-    return made._study_id
+        return made._study_id, bool(made.trials)
 
 
 def _refuse_difference(known: Stored, study: Study, data_fingerprint: str) -> None:
@@ -113,12 +115,11 @@ def _refuse_difference(known: Stored, study: Study, data_fingerprint: str) -> No
 def _reopen(database: Database, known: Stored) -> None:
     if known.state == "failed":
         with database.transaction() as connection:
-            set_state(connection, known.name, "queued", error=None, failures=0, ended_at=None)
-
-
-def set_state(connection: Connection, name: str, state: str, **values: Any) -> None:
-    """Write the study's state (and other values of its row)."""
-    connection.execute(studies.update().where(studies.c.name == name).values(state=state, **values))
+            connection.execute(
+                studies.update()
+                .where(studies.c.name == known.name, studies.c.state == "failed")
+                .values(state="queued", error=None, failures=0, ended_at=None)
+            )
 
 
 def find(database: Database, name: str) -> Stored:
@@ -202,9 +203,13 @@ def close_budget(database: Database, name: str) -> int:
 
 
 def fail(database: Database, name: str, error: str) -> None:
-    """The study ends without an answer."""
+    """The study ends without an answer; one that has ended stays as it is."""
     with database.transaction() as connection:
-        set_state(connection, name, "failed", error=error, ended_at=now())
+        connection.execute(
+            studies.update()
+            .where(studies.c.name == name, studies.c.state.not_in(ENDED))
+            .values(state="failed", error=error, ended_at=now())
+        )
 
 
 def count_failure(database: Database, name: str) -> int:
@@ -218,11 +223,34 @@ def count_failure(database: Database, name: str) -> int:
 
 
 def delete(database: Database, name: str) -> None:
-    """Remove the study with all its trials and networks. Raises UnknownStudy."""
+    """Remove the study with all its trials and networks. Raises UnknownStudy.
+
+    Its workers hear that it is cancelled. The study's own row goes last: what was interrupted can
+    be asked for again.
+    """
     find(database, name)
     with database.transaction() as connection:
+        connection.execute(studies.update().where(studies.c.name == name).values(state="cancelled"))
+    _delete_trials(database, name)
+    with database.transaction() as connection:
+        # Slots are locked before the study, as workers do: the other way round is a deadlock.
+        connection.execute(sa.select(slots.c.number).where(slots.c.study == name).with_for_update())
         connection.execute(studies.delete().where(studies.c.name == name))
-    optuna.delete_study(study_name=name, storage=database.storage)
+
+
+def _delete_trials(database: Database, name: str) -> None:
+    """Remove Optuna's study, again if a worker that had not heard yet added a trial meanwhile."""
+    with database.translated():
+        for _ in range(MOST_DELETIONS):
+            try:
+                optuna.delete_study(study_name=name, storage=database.storage)
+            except KeyError:  # it is gone
+                return
+    raise DatabaseError(
+        f"the trials of {name!r} cannot be removed while workers add to them",
+        where=without_password(database.url),
+        remedy="stop the workers, then delete again",
+    )
 
 
 def seconds_since_start(database: Database, name: str) -> float:

@@ -21,7 +21,7 @@ class Supervisor:
     def _start(self) -> subprocess.Popen[bytes]:
         # The URL may hold a password: it travels in the environment, not on the command line.
         return subprocess.Popen(
-            [sys.executable, "-m", WORKER, self.name, str(self.threads)],
+            [sys.executable, "-m", WORKER, self.name, str(self.threads), str(os.getpid())],
             env=os.environ | {"HPO_STORAGE": self.url, "OMP_NUM_THREADS": str(self.threads)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.data.prepare import Prepared
@@ -19,19 +21,32 @@ CONSTRAINT = "infeasible"
 
 def trial_of(database: Database, optuna_id: int, claim: Claim, prepared: Prepared) -> FrozenTrial:
     """The trial of a claimed slot: the one it has, one that lost its worker, or a new one."""
-    history = all_trials(database, optuna_id)
     number = claim.trial
     if number is None:
+        history = all_trials(database, optuna_id)
         mine = [t for t in history if t.user_attrs.get(SLOT) == claim.number]
         number = mine[0].number if mine else _create(database, optuna_id, claim, prepared, history)
         bind(database, claim, number)
-    trial_id = database.storage.get_trial_id_from_study_id_trial_number(optuna_id, number)
-    return database.storage.get_trial(trial_id)
+    with database.translated():
+        trial_id = database.storage.get_trial_id_from_study_id_trial_number(optuna_id, number)
+        return database.storage.get_trial(trial_id)
 
 
 def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
     """Every trial of the study as Optuna stores it, by number."""
-    return database.storage.get_all_trials(optuna_id, deepcopy=False)
+    with database.translated():
+        return database.storage.get_all_trials(optuna_id, deepcopy=False)
+
+
+def close_orphans(database: Database, optuna_id: int) -> None:
+    """Fail trials that still run when all slots have ended: no slot is theirs.
+
+    Such a trial is made by a worker that lost its lease between taking a slot and making the trial.
+    """
+    for trial in all_trials(database, optuna_id):
+        if not trial.state.is_finished():
+            with database.translated():
+                database.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
 def _create(
@@ -45,11 +60,12 @@ def _create(
     template = create_trial(
         state=TrialState.RUNNING,
         params=params,
-        distributions=distributions(prepared.study, prepared.lookbacks),
+        distributions=distributions(prepared),
         user_attrs={SLOT: claim.number} | _bound_in_force(prepared, params),
     )
-    trial_id = database.storage.create_new_trial(optuna_id, template_trial=template)
-    return database.storage.get_trial_number_from_id(trial_id)
+    with database.translated():
+        trial_id = database.storage.create_new_trial(optuna_id, template_trial=template)
+        return database.storage.get_trial_number_from_id(trial_id)
 
 
 def _bound_in_force(prepared: Prepared, params: Params) -> dict[str, object]:
@@ -65,15 +81,23 @@ def _bound_in_force(prepared: Prepared, params: Params) -> dict[str, object]:
     }
 
 
-def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> None:
-    """Tell Optuna how the trial ended; a trial that was told already stays as it is.
+def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> Outcome:
+    """Tell Optuna how the trial ended, and return what stands.
 
-    Infeasible is COMPLETE with an infinite value and a broken constraint: samplers learn from
-    that, while FAIL would be invisible to them.
+    A trial that was told already stays as it is. Infeasible is COMPLETE with an infinite value and
+    a broken constraint: samplers learn from that, while FAIL would be invisible to them.
     """
-    storage, trial_id = database.storage, trial._trial_id
     if trial.state.is_finished():
-        return
+        return told(trial) or outcome
+    with database.translated():
+        try:
+            _write(database.storage, trial._trial_id, outcome)
+        except UpdateFinishedTrialError:  # a worker that had lost the lease told it meanwhile
+            return told(database.storage.get_trial(trial._trial_id)) or outcome
+    return outcome
+
+
+def _write(storage: BaseStorage, trial_id: int, outcome: Outcome) -> None:
     match outcome:
         case Completed(score):
             storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
@@ -82,19 +106,24 @@ def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> None:
             storage.set_trial_user_attr(trial_id, "reason", reason)
             storage.set_trial_state_values(trial_id, TrialState.PRUNED, None)
         case Infeasible(reason):
-            storage.set_trial_system_attr(trial_id, f"constraints:{CONSTRAINT}", 1.0)
             storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_system_attr(trial_id, f"constraints:{CONSTRAINT}", 1.0)
             storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [float("inf")])
 
 
 def told(trial: FrozenTrial) -> Outcome | None:
-    """The outcome that was told for a trial, None while it runs."""
+    """The outcome that was told for a trial, None while it runs.
+
+    A broken constraint is the word that counts, also where the teller died before the end.
+    """
     reason = str(trial.user_attrs.get("reason", ""))
     match trial.state:
-        case TrialState.COMPLETE if is_feasible(trial):
-            return Completed(float(trial.values[0]))
-        case TrialState.COMPLETE | TrialState.FAIL:
+        case _ if not is_feasible(trial):
             return Infeasible(reason)
+        case TrialState.COMPLETE:
+            return Completed(float(trial.values[0]))
+        case TrialState.FAIL:
+            return Infeasible(reason or "the trial was failed from outside")
         case TrialState.PRUNED:
             return Pruned(trial.intermediate_values.get(0, float("nan")), reason)
         case _:

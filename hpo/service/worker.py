@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -44,14 +45,19 @@ MOST_FAILURES = 3
 
 
 class Worker:
-    """One process' work on one study. `stop` is set from outside to end it."""
+    """One process' work on one study: ended by `stop`, or by the death of the process `parent`."""
 
     def __init__(
-        self, database: Database, name: str, trainer: Trainer, device: str, stop: threading.Event
+        self,
+        database: Database,
+        name: str,
+        trainer: Trainer,
+        device: str,
+        stop: threading.Event,
+        parent: int,
     ) -> None:
-        self.database, self.trainer, self.stop = database, trainer, stop
+        self.database, self.trainer, self.stop, self.parent = database, trainer, stop, parent
         self.id = f"{socket.gethostname()}-{os.getpid()}"
-        self.parent = os.getppid()
         self.study = studies.find(database, name)
         panel = check(from_parquet(self.study.data_parquet), self.study.spec.data)
         self.prepared: Prepared = prepare(self.study.spec, panel)
@@ -59,10 +65,10 @@ class Worker:
         enroll(database, self.id, name, device)
 
     def run(self) -> None:
-        """Work until the study has ended or `stop` is set."""
+        """Work until the study has ended or `stop` is set. Raises DatabaseError."""
         studies.start(self.database, self.study.name)
         try:
-            while not self.stop.is_set() and self._is_open() and os.getppid() == self.parent:
+            while not self.stop.is_set() and os.getppid() == self.parent and self._is_open():
                 claim = take(self.database, self.study.name, self.id)
                 if claim is None:
                     self.stop.wait(IDLE_S)
@@ -72,11 +78,12 @@ class Worker:
             leave(self.database, self.id)
 
     def _is_open(self) -> bool:
-        return studies.state(self.database, self.study.name) not in (None, *studies.ENDED)
+        state, _ = beat(self.database, self.id, self.study.name)
+        return state not in (None, *studies.ENDED)
 
     def _work_on(self, claim: Claim) -> None:
         try:
-            with Heart(self.database, claim, self.stop) as heart:
+            with Heart(self.database, claim, self.stop, self.parent) as heart:
                 match claim.kind:
                     case "benchmark":
                         self._forecast_benchmarks(claim)
@@ -84,10 +91,12 @@ class Worker:
                         self._run_trial(claim, heart)
                     case "verdict":
                         self._conclude(claim, heart)
-        except LeaseLost:
-            return
-        except TrainingStopped:
+        except (LeaseLost, TrainingStopped):
             release(self.database, claim)
+        except DatabaseError:  # a mishap of this worker's, not of the study: others may go on
+            with suppress(DatabaseError):
+                release(self.database, claim)
+            raise
         except HpoError as error:
             self._give_up(claim, str(error))
         except Exception:  # noqa: BLE001  whatever a trial does, its slot is given back
@@ -103,8 +112,7 @@ class Worker:
     def _run_trial(self, claim: Claim, heart: "Heart") -> None:
         trial = trials.trial_of(self.database, self.study.optuna_id, claim, self.prepared)
         outcome = trials.told(trial) or self._train(claim, trial.number, trial.params, heart)
-        trials.tell(self.database, trial, outcome)
-        match outcome:
+        match trials.tell(self.database, trial, outcome):
             case Completed(score):
                 settle(self.database, claim, "complete", score=score)
             case Pruned(score, reason):
@@ -144,6 +152,7 @@ class Worker:
         return Rival(losses_SO=best.losses_SO, seed_sd=spread)
 
     def _conclude(self, claim: Claim, heart: "Heart") -> None:
+        trials.close_orphans(self.database, self.study.optuna_id)
         answer = conclude(
             self.database,
             self.study,
@@ -161,11 +170,12 @@ class Worker:
         )
 
     def _give_up(self, claim: Claim, reason: str) -> None:
-        release(self.database, claim)
-        studies.fail(self.database, self.study.name, reason)
+        if release(self.database, claim):
+            studies.fail(self.database, self.study.name, reason)
 
     def _count_failure(self, claim: Claim, trace: str) -> None:
-        release(self.database, claim)
+        if not release(self.database, claim):
+            return
         if studies.count_failure(self.database, self.study.name) >= MOST_FAILURES:
             studies.fail(self.database, self.study.name, trace)
 
@@ -173,9 +183,10 @@ class Worker:
 class Heart:
     """Beats while a claim is worked on: extends the lease and hears what has changed."""
 
-    def __init__(self, database: Database, claim: Claim, stop: threading.Event) -> None:
-        self.database, self.claim, self.stop = database, claim, stop
-        self.parent = os.getppid()
+    def __init__(
+        self, database: Database, claim: Claim, stop: threading.Event, parent: int
+    ) -> None:
+        self.database, self.claim, self.stop, self.parent = database, claim, stop, parent
         self.lost = threading.Event()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._beat, name="heart", daemon=True)
@@ -204,12 +215,19 @@ class Heart:
             raise LeaseLost(f"slot {self.claim.number} of {self.claim.study}")
 
     def _beat(self) -> None:
+        try:
+            self._beat_on()
+        finally:  # a heart that stands still, for whatever reason, holds no lease
+            if not self.ended.is_set():
+                self.lost.set()
+
+    def _beat_on(self) -> None:
         last = time.monotonic()
         while not self.ended.wait(BEAT_S):
             if os.getppid() != self.parent:
                 self.stop.set()
             try:
-                state, held = beat(self.database, self.claim.worker, self.claim)
+                state, held = beat(self.database, self.claim.worker, self.claim.study, self.claim)
             except DatabaseError:
                 if time.monotonic() - last > LEASE_S:
                     self.lost.set()
@@ -219,8 +237,11 @@ class Heart:
                 self.lost.set()
 
 
-def work(url: str, name: str, *, threads: int) -> None:
-    """Serve one study until it ends; SIGINT and SIGTERM end the work early, nothing is lost."""
+def work(url: str, name: str, *, threads: int, parent: int) -> None:
+    """Serve one study until it ends; SIGINT and SIGTERM end the work early, nothing is lost.
+
+    It also ends with the process `parent`. Raises HpoError.
+    """
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -233,7 +254,9 @@ def work(url: str, name: str, *, threads: int) -> None:
     database = open_database(url, create=False)
     try:
         device = resolve_device(studies.find(database, name).spec.training.device)
-        Worker(database, name, TorchTrainer(device), describe_device(device), stop).run()
+        Worker(database, name, TorchTrainer(device), describe_device(device), stop, parent).run()
+    except DatabaseError:
+        raise
     except HpoError as error:
         studies.fail(database, name, str(error))
         raise
@@ -242,10 +265,14 @@ def work(url: str, name: str, *, threads: int) -> None:
 
 
 def main() -> int:
-    """`python -m hpo.service.worker NAME THREADS`, with the database's URL in HPO_STORAGE."""
-    name, threads = sys.argv[1:]
+    """`python -m hpo.service.worker NAME THREADS [PARENT]`, with the database in HPO_STORAGE.
+
+    PARENT is the process with which the worker ends; without it, the one that started it.
+    """
+    name, threads, *given = sys.argv[1:]
+    parent = int(given[0]) if given else os.getppid()
     try:
-        work(os.environ["HPO_STORAGE"], name, threads=int(threads))
+        work(os.environ["HPO_STORAGE"], name, threads=int(threads), parent=parent)
     except HpoError as error:
         sys.stderr.write(f"worker: {error}\n")
         return error.exit_code

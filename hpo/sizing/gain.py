@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from hpo.sizing.race import Race
-from hpo.sizing.resampling import Floats
+from hpo.sizing.resampling import Floats, Origins, block_count, variance_freedom
 
 CONFIDENCE = 0.95
 
@@ -39,8 +38,8 @@ def gain_over_best(
     chosen: int,
     scores: Mapping[str, float],
     scores_BK: Floats,
+    origins: Origins,
     *,
-    blocks: int,
     rng: np.random.Generator,
 ) -> Gain:
     """The chosen entrant's paired gain over the benchmark with the lowest score.
@@ -53,12 +52,13 @@ def gain_over_best(
     rival = min(scores, key=lambda name: scores[name])
     rival_B = scores_BK[:, list(scores).index(rival)]
     gains_BE = rival_B[:, None] - race.scores_BE
-    se = float(np.sqrt(gains_BE[:, chosen].var() + race.seed_var_E[chosen]))
+    origin_var, seed_var = float(gains_BE[:, chosen].var()), float(race.seed_var_E[chosen])
+    seeds = len(race.entrants[chosen].losses_SO)
+    freedom = _freedom((origin_var, variance_freedom(origins)), (seed_var, seeds - 1))
+    quantile = float(stdtrit(freedom, _confidence(race, gains_BE, rng)))
+    se = (origin_var + seed_var) ** 0.5
     value = scores[rival] - float(race.scores_E[chosen])
-    quantile = student.ppf(
-        _confidence(race, gains_BE, rng), _freedom(race, chosen, rival_B, blocks)
-    )
-    low = value - float(quantile) * se if blocks > 1 else -np.inf
+    low = value - quantile * se if block_count(origins) > 1 else -np.inf
     return Gain(benchmark=rival, benchmark_score=scores[rival], value=value, se=se, low=low)
 
 
@@ -70,13 +70,14 @@ def _confidence(race: Race, gains_BE: Floats, rng: np.random.Generator) -> float
     if not sd_E.any() or len(sd_E) == 1:
         return CONFIDENCE
     luckiest_B = (luck_BE[:, sd_E > 0] / sd_E[sd_E > 0]).max(axis=1)
-    return max(CONFIDENCE, float(norm.cdf(np.quantile(luckiest_B, CONFIDENCE))))
+    return max(CONFIDENCE, float(ndtr(np.quantile(luckiest_B, CONFIDENCE))))
 
 
-def _freedom(race: Race, chosen: int, rival_B: Floats, blocks: int) -> float:
-    """Degrees of freedom of the gain's variance, from blocks of origins and from seeds."""
-    origin_var = float((rival_B - race.scores_BE[:, chosen]).var())
-    seed_var = float(race.seed_var_E[chosen])
-    seeds = len(race.entrants[chosen].losses_SO)
-    uneven = origin_var**2 / max(blocks - 1, 1) + seed_var**2 / max(seeds - 1, 1)
-    return (origin_var + seed_var) ** 2 / uneven if uneven > 0 else np.inf
+def _freedom(*parts: tuple[float, int]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own: Welch and Satterthwaite.
+
+    >>> _freedom((2.0, 4), (2.0, 4)), _freedom((3.0, 5), (0.0, 0))
+    (8.0, 5.0)
+    """
+    uneven = sum(variance**2 / max(freedom, 1) for variance, freedom in parts)
+    return sum(variance for variance, _ in parts) ** 2 / uneven if uneven > 0 else np.inf

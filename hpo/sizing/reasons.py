@@ -95,40 +95,45 @@ def network_words(cells: Sequence[int]) -> str:
 def _about_size(contest: Contest) -> str:
     race, chosen = contest.race, contest.chosen
     name = network_words(race.entrants[chosen].cells)
-    metric = METRICS[contest.metric]
     finalists = _count(len(race.entrants), "finalist")
-    if len(race.entrants) == 1:
-        score = _number(race.scores_E[chosen], race.se(chosen))
-        return f"{name} is the only finalist: {metric} {score}."
     if chosen != race.best:
-        return _as_good(contest, name, metric, finalists)
-    size = race.by_size().index(chosen)
-    if size == 0:
-        score = _number(race.scores_E[chosen], race.se(chosen))
-        return f"{name} is the smallest and the best of {finalists}: {metric} {score}."
-    rival = min(race.by_size()[:size], key=lambda e: float(race.scores_E[e]))
-    se, behind = race.ses_to(chosen)[rival], race.behind(chosen)[rival]
-    ours, theirs = _number(race.scores_E[chosen], se), _number(race.scores_E[rival], se)
-    return (
-        f"{name} is the best of {finalists} ({metric} {ours}), and no smaller one is as good: "
-        f"{network_words(race.entrants[rival].cells)} has {theirs}, "
-        f"worse by {_number(behind, se)} ± {_number(se, se)}."
+        return _as_good(contest, name, finalists)
+    smaller = race.by_size()[: race.by_size().index(chosen)]
+    if smaller:
+        return _needed(contest, name, finalists, smaller)
+    score = _numbers(race.se(chosen), race.scores_E[chosen])[0]
+    place = (
+        "the only finalist" if len(race.entrants) == 1 else f"the smallest and best of {finalists}"
     )
+    return f"{name} is {place}: {METRICS[contest.metric]} {score}."
 
 
-def _as_good(contest: Contest, name: str, metric: str, finalists: str) -> str:
+def _as_good(contest: Contest, name: str, finalists: str) -> str:
     race, chosen, best = contest.race, contest.chosen, contest.race.best
     behind, se = race.behind(best)[chosen], race.ses_to(best)[chosen]
+    ours, theirs, gap, error = _numbers(se, race.scores_E[chosen], race.scores_E[best], behind, se)
     margin = (
-        f"its standard error of {_number(se, se)}"
+        f"its standard error of {error}"
         if behind <= se
-        else f"the tolerance of {contest.tolerance:.3g} of the score"
+        else f"the tolerance of {100 * contest.tolerance:.3g} % of the score"
     )
     return (
         f"{name} is as good as the best of {finalists} "
-        f"({network_words(race.entrants[best].cells)}): {metric} "
-        f"{_number(race.scores_E[chosen], se)} against {_number(race.scores_E[best], se)}, "
-        f"a difference of {_number(behind, se)} that is within {margin}."
+        f"({network_words(race.entrants[best].cells)}): {METRICS[contest.metric]} {ours} against "
+        f"{theirs}, a difference of {gap} that is within {margin}."
+    )
+
+
+def _needed(contest: Contest, name: str, finalists: str, smaller: Sequence[int]) -> str:
+    race, chosen = contest.race, contest.chosen
+    rival = min(smaller, key=lambda e: float(race.scores_E[e]))
+    se = race.ses_to(chosen)[rival]
+    scores = race.scores_E[chosen], race.scores_E[rival], race.behind(chosen)[rival]
+    ours, theirs, gap, error = _numbers(se, *scores, se)
+    return (
+        f"{name} is the best of {finalists} ({METRICS[contest.metric]} {ours}), and no smaller one "
+        f"is as good: {network_words(race.entrants[rival].cells)} has {theirs}, worse by {gap} ± "
+        f"{error}."
     )
 
 
@@ -153,19 +158,18 @@ def _not_better(contest: Contest, rival: str) -> str:
     scores_E, gain = contest.race.scores_E, contest.gain
     none = scores_E.min() >= gain.benchmark_score
     start = f"No LSTM beats {rival}" if none else f"This LSTM does not beat {rival}"
-    ours = _number(scores_E[contest.chosen], gain.se)
-    theirs = _number(gain.benchmark_score, gain.se)
+    ours, theirs = _numbers(gain.se, scores_E[contest.chosen], gain.benchmark_score)
     return f"{start}: {METRICS[contest.metric]} {ours} against {theirs}."
 
 
-def _number(value: float, se: float) -> str:
-    """A score with the decimals that its standard error justifies, three digits at least.
+def _numbers(se: float, score: float, *others: float) -> list[str]:
+    """A score, and what stands beside it, with three digits of it and one of its standard error.
 
-    >>> _number(0.31234, 0.0061), _number(1234.5, 40.0), _number(0.5, 0.0)
-    ('0.312', '1234', '0.500')
+    >>> _numbers(0.0061, 0.31234, 0.009), _numbers(40.0, 1234.5), _numbers(0.0, 0.5)
+    (['0.312', '0.009'], ['1234'], ['0.500'])
     """
-    digits = [_decimals(abs(value), 3), _decimals(se, 1)]
-    return f"{value:.{min(max(digits), 8)}f}"
+    places = min(max(_decimals(abs(score), 3), _decimals(se, 1)), 8)
+    return [f"{value:.{places}f}" for value in (score, *others)]
 
 
 def _decimals(value: float, digits: int) -> int:

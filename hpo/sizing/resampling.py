@@ -55,27 +55,28 @@ def score(mean_loss: Floats, metric: str) -> Floats:
 
 
 def block_length(origins: Origins) -> int:
-    """Origins in one block: a horizon, and at least the cube root of a series' origins.
+    """Origins in one resampled block: two horizons, and at least the cube root of all of a series.
 
-    Forecasts less than a horizon apart share targets; n^(1/3) is the order that is optimal for
-    the variance of a mean (Kuensch 1989, Hall, Horowitz and Jing 1995). A lone fold of a lone
-    series is cut into two blocks at least.
+    Forecasts less than a horizon apart share targets: blocks of one horizon would miss a third of
+    the variance that this adds, blocks of two miss a sixth (triangular autocovariance). n^(1/3) is
+    the order that is optimal for the variance of a mean (Kuensch 1989, Hall, Horowitz and Jing
+    1995). A lone fold of a lone series is cut into two blocks at least.
 
     >>> fold_O = np.repeat([0, 1, 2, 3], 12)
     >>> block_length(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=1))  # 48 ** (1/3) = 3.6
     4
+    >>> block_length(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=3))
+    6
     """
-    _, per_series = np.unique(origins.series_O, return_counts=True)
-    length = max(origins.horizon, ceil(round(float(np.cbrt(int(per_series.max()))), 9)))
-    runs = _runs(origins)
+    length, runs = max(2 * origins.horizon, _cube_root(origins)), _runs(origins)
     return min(length, max(1, runs[0].size // 2)) if len(runs) == 1 else length
 
 
 def block_count(origins: Origins) -> int:
-    """Number of independent pieces of evidence: series of a panel, else blocks that do not overlap.
+    """Number of independent pieces of evidence: series of a panel, else stretches of origins.
 
-    A panel of 8 series or more counts its series; fewer count the whole blocks of every fold of
-    every series, at least one each.
+    A panel of 8 series or more counts its series. Fewer count, in every fold of every series, the
+    stretches of a horizon (or the cube root, see `block_length`), at least one each.
 
     >>> fold_O = np.repeat([0, 1, 2, 3], 12)
     >>> block_count(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=1))  # 4 folds of 3 blocks
@@ -86,8 +87,18 @@ def block_count(origins: Origins) -> int:
     series = int(np.unique(origins.series_O).size)
     if series >= SERIES_AS_UNITS:
         return series
-    length = max(origins.horizon, block_length(origins))
+    length = max(origins.horizon, _cube_root(origins))
     return sum(max(1, run_N.size // length) for run_N in _runs(origins))
+
+
+def variance_freedom(origins: Origins) -> int:
+    """Degrees of freedom of a bootstrap variance: the units in the data less one, at least 1.
+
+    >>> fold_O = np.repeat([0, 1, 2, 3], 12)
+    >>> variance_freedom(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=1))  # 12 blocks of 4
+    11
+    """
+    return _units(origins).draws
 
 
 def bootstrap_means(
@@ -109,7 +120,7 @@ def bootstrap_means(
     >>> bootstrap_means(origins, [np.ones(4)], rng=np.random.default_rng(0), replicates=2).tolist()
     [[1.0], [1.0]]
     """
-    units, sums_UK = _sums(origins, losses_KO)
+    units, sums_UK = _units(origins), _unit_sums(origins, losses_KO)
     size = units.lengths_U.size
     means_BK = np.empty((replicates, sums_UK.shape[1]))
     chunk = max(1, _CHUNK_ITEMS // size)
@@ -145,18 +156,35 @@ def _runs(origins: Origins) -> list[Ints]:
     return np.split(order_O, np.flatnonzero(changes_O) + 1)
 
 
-def _sums(origins: Origins, losses_KO: Sequence[Floats] | Floats) -> tuple[_Units, Floats]:
-    """The units that a replicate draws and the sum of each column over each of them."""
+def _cube_root(origins: Origins) -> int:
+    """The cube root of the most origins of one series, rounded up."""
+    _, per_series = np.unique(origins.series_O, return_counts=True)
+    return ceil(round(float(np.cbrt(int(per_series.max()))), 9))
+
+
+def _units(origins: Origins) -> _Units:
+    """The units that a replicate draws from: whole series, or the blocks from every origin on."""
+    _, per_series = np.unique(origins.series_O, return_counts=True)
+    if per_series.size >= SERIES_AS_UNITS:
+        return _Units(lengths_U=per_series, draws=per_series.size - 1)
+    sizes, length = [run_N.size for run_N in _runs(origins)], block_length(origins)
+    lengths_U = np.concatenate([np.full(size, min(length, size)) for size in sizes])
+    draws = max(1, round(lengths_U.size / float(lengths_U.mean())) - 1)
+    return _Units(lengths_U=lengths_U, draws=draws)
+
+
+def _unit_sums(origins: Origins, losses_KO: Sequence[Floats] | Floats) -> Floats:
+    """The sum of each column over each unit, float64 (U, K)."""
     names_U, unit_O = np.unique(origins.series_O, return_inverse=True)
     if names_U.size >= SERIES_AS_UNITS:
-        sums = [np.bincount(unit_O, weights=loss_O) for loss_O in losses_KO]
-        lengths_U = np.bincount(unit_O)
-        return _Units(lengths_U=lengths_U, draws=names_U.size - 1), np.stack(sums, axis=1)
-    runs, length = _runs(origins), block_length(origins)
-    lengths_U = np.concatenate([np.full(run.size, min(length, run.size)) for run in runs])
-    sums = [np.concatenate([_block_sums(loss_O[r], length) for r in runs]) for loss_O in losses_KO]
-    draws = max(1, round(origins.fold_O.size / float(lengths_U.mean())) - 1)
-    return _Units(lengths_U=lengths_U, draws=draws), np.stack(sums, axis=1)
+        sums_KU = [np.bincount(unit_O, weights=loss_O) for loss_O in losses_KO]
+    else:
+        runs, length = _runs(origins), block_length(origins)
+        sums_KU = [
+            np.concatenate([_block_sums(loss_O[run_N], length) for run_N in runs])
+            for loss_O in losses_KO
+        ]
+    return np.stack(sums_KU, axis=1)
 
 
 def _block_sums(loss_N: Floats, length: int) -> Floats:

@@ -89,9 +89,7 @@ def judge(
     scores = {name: float(score(loss_O.mean(), metric)) for name, loss_O in known.items()}
     tied_E = race.tied_with(race.best, tolerance)
     chosen = race.smallest(tied_E)
-    gain = gain_over_best(
-        race, chosen, scores, score(means_BK, metric), blocks=evidence.blocks, rng=rng
-    )
+    gain = gain_over_best(race, chosen, scores, score(means_BK, metric), origins, rng=rng)
     contest = Contest(
         race=race, tied_E=tied_E, chosen=chosen, gain=gain, metric=metric, tolerance=tolerance
     )

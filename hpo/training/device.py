@@ -19,7 +19,8 @@ def resolve_device(asked: str) -> str:
         return there[0]
     if asked not in there:
         raise UsageError(
-            f"device={asked!r} is not on this machine", remedy=f"choose auto or {' or '.join(there)}"
+            f"device={asked!r} is not on this machine",
+            remedy=f"choose {' or '.join(['auto', *there])}",
         )
     return asked
 

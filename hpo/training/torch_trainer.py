@@ -28,7 +28,7 @@ from hpo.training.trainer import (
 )
 
 EVALUATION_BATCH = 4096
-EXPLODED = 1e3  # times the first loss
+EXPLODED = {"absolute": 1e3, "squared": 1e6}  # times the loss of the first batch, or of one
 
 
 class TorchTrainer:
@@ -50,14 +50,16 @@ class TorchTrainer:
     ) -> Trained:
         """See `trainer.Trainer.train`."""
         torch.manual_seed(plan.dropout_seed)
-        network = load(shape, weights, self.device)
         try:
+            network = load(shape, weights, self.device)
             return self._train(network, samples, plan, watch, on_check)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"{self.device} is out of memory at {shape.cells} cells") from error
         except RuntimeError as error:
             if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-                raise OutOfMemory(f"{self.device} is out of memory at {shape.cells} cells") from error
+                raise OutOfMemory(
+                    f"{self.device} is out of memory at {shape.cells} cells"
+                ) from error
             raise
 
     def predictor(self, shape: Shape, weights: Weights) -> Predictor:
@@ -90,13 +92,13 @@ class TorchTrainer:
         watched = _Windows(watch, self.device) if watch is not None else None
         best = _Best(network)
         checks: list[Check] = []
-        for step, train_loss in self._steps(network, windows, plan):
+        for step, train_loss, first_loss in self._steps(network, windows, plan):
             if watched is not None:
                 watch_loss = _evaluate(network, watched, plan.loss)
             else:
                 watch_loss = train_loss
             checks.append(Check(step=step, train_loss=train_loss, watch_loss=watch_loss))
-            _refuse_divergence(checks)
+            _refuse_divergence(checks[-1], first_loss, plan.loss)
             if not on_check(step, watch_loss):
                 raise Stopped
             best.look(network, step, watch_loss, always=watched is None)
@@ -106,26 +108,32 @@ class TorchTrainer:
 
     def _steps(
         self, network: Network, windows: "_Windows", plan: Plan
-    ) -> Iterator[tuple[int, float]]:
-        """Take the plan's steps; yield (step, mean training loss since) whenever a check is due."""
+    ) -> Iterator[tuple[int, float, float]]:
+        """Take the plan's steps; whenever a check is due, yield what it needs.
+
+        That is the step, the mean training loss since the last check, the first batch's loss.
+        """
         parameters = list(network.parameters())
         optimiser = torch.optim.AdamW(
             parameters, lr=1.0, weight_decay=plan.weight_decay, fused=self.device != "mps"
         )
         order_SB = torch.from_numpy(plan.order_SB).to(self.device)
-        summed, since, last = torch.zeros((), device=self.device), 0, len(order_SB)
-        for step, (batch_B, rate) in enumerate(zip(order_SB, plan.rates_S.tolist(), strict=True), 1):
+        rates = plan.rates_S.tolist()
+        first = summed = torch.zeros((), device=self.device)
+        since, last = 0, len(order_SB)
+        for step, (batch_B, rate) in enumerate(zip(order_SB, rates, strict=True), start=1):
             network.train()
             x_BTF, y_BK = windows.take(batch_B)
             value = _LOSSES[plan.loss](network(x_BTF), y_BK)
             optimiser.zero_grad(set_to_none=True)
-            value.backward()
+            torch.autograd.backward(value)
             nn.utils.clip_grad_norm_(parameters, plan.clip_norm)
             optimiser.param_groups[0]["lr"] = rate
             optimiser.step()
             summed, since = summed + value.detach(), since + 1
+            first = value.detach() if step == 1 else first
             if step % plan.check_every == 0 or step == last:
-                yield step, summed.item() / since
+                yield step, summed.item() / since, first.item()
                 summed, since = torch.zeros((), device=self.device), 0
 
 
@@ -176,18 +184,19 @@ def _evaluate(network: Network, windows: _Windows, loss: Literal["absolute", "sq
     network.eval()
     count, total = len(windows.starts_N), 0.0
     with torch.inference_mode():
-        for index_B in torch.arange(count, device=windows.starts_N.device).split(EVALUATION_BATCH):
+        for begin in range(0, count, EVALUATION_BATCH):
+            end = min(begin + EVALUATION_BATCH, count)
+            index_B = torch.arange(begin, end, device=windows.starts_N.device)
             x_BTF, y_BK = windows.take(index_B)
             total += _LOSSES[loss](network(x_BTF), y_BK).item() * len(index_B)
     return total / count
 
 
-def _refuse_divergence(checks: list[Check]) -> None:
-    now, first = checks[-1], checks[0]
+def _refuse_divergence(now: Check, first_loss: float, loss: Literal["absolute", "squared"]) -> None:
     if not (math.isfinite(now.train_loss) and math.isfinite(now.watch_loss)):
         raise Diverged(f"the loss is not a finite number at step {now.step}")
-    if now.train_loss > EXPLODED * max(first.train_loss, 1e-6):
+    if now.train_loss > EXPLODED[loss] * max(first_loss, 1.0):
         raise Diverged(
-            f"the training loss exploded from {first.train_loss:.3g} to {now.train_loss:.3g}"
+            f"the training loss exploded from {first_loss:.3g} to {now.train_loss:.3g}"
             f" at step {now.step}"
         )

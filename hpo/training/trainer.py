@@ -42,11 +42,16 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.values_RF.ndim != 2 or self.values_RF.dtype != np.float32:
-            raise ValueError(f"values_RF must be float32 of 2 dimensions, not {self.values_RF.shape}")
+            found = f"{self.values_RF.dtype} of shape {self.values_RF.shape}"
+            raise ValueError(f"values_RF must be float32 of 2 dimensions, not {found}")
+        if self.lookback < 1 or self.outputs < 1:
+            raise ValueError(f"no window has {self.lookback} steps and {self.outputs} outputs")
         if self.starts_N.ndim != 1 or not len(self.starts_N):
             raise ValueError("starts_N must name at least one window")
         reach = int(self.starts_N.max()) + self.lookback + self.outputs
-        if int(self.starts_N.min()) < 0 or reach > len(self.values_RF):
+        if (first := int(self.starts_N.min())) < 0:
+            raise ValueError(f"windows begin at row {first}")
+        if reach > len(self.values_RF):
             raise ValueError(f"windows reach to row {reach} of {len(self.values_RF)}")
 
 
