@@ -128,7 +128,7 @@ def benchmark(question: Question) -> dict[str, Any]:
     import numpy as np
 
     from hpo.data.benchmarks import forecast_benchmarks
-    from hpo.data.metrics import score
+    from hpo.sizing.metric import score
 
     metric = question.study.task.metric
     report = forecast_benchmarks(question.prepared)

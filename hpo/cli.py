@@ -115,7 +115,7 @@ def _wrong_words(error: CycloptsError) -> str:
         case CoercionError(argument=argument, token=token) if argument and token:
             kind = {int: "a whole number", float: "a number"}.get(argument.hint, "true or false")
             said = f"{argument.name} {token.value!r} must be {kind}"
-    return said if said.endswith("?") else f"{said}; {command} --help lists the words"
+    return said if said.endswith("?") else f"{said}; see {command} --help"
 
 
 def _complain(message: str, code: int) -> int:

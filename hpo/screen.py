@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.spec.answer import Answer
-from hpo.spec.candidate import size_in_words
+from hpo.spec.words import METRICS, benchmark_name, size_in_words
 
 if TYPE_CHECKING:
     from rich.progress import BarColumn, TaskID
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
     from hpo.service.status import Progress
 
-METRICS = {"mase": "MASE", "rmse": "RMSE", "mae": "MAE", "smape": "sMAPE"}
-BENCHMARKS = {
-    "naive": "naive",
-    "seasonal_naive": "seasonal naive",
-    "drift": "drift",
-    "auto_ets": "AutoETS",
-    "theta": "Theta",
-    "ridge": "ridge",
-}
 ENDINGS = ("complete", "pruned", "infeasible", "failed")
 CALM_S = 15.0
 WIDEST = 100  # columns, from which on lines are hard to read
@@ -126,7 +117,7 @@ def benchmark_lines(
     """The benchmarks' scores, the best one marked."""
     best = min(scores, key=lambda name: scores[name])
     told = [
-        f"{BENCHMARKS.get(name, name)} {number(value)}{' (best)' if name == best else ''}"
+        f"{benchmark_name(name)} {number(value)}{' (best)' if name == best else ''}"
         for name, value in scores.items()
     ]
     return [f"{title:<11} {METRICS[metric]}: {', '.join(told)}"]
@@ -170,7 +161,7 @@ def _headline(answer: Answer) -> str:
 
 
 def _best_name(answer: Answer) -> str:
-    return BENCHMARKS.get(answer.best_benchmark or "", answer.best_benchmark or "the benchmark")
+    return benchmark_name(answer.best_benchmark or "the benchmark")
 
 
 def _figures(answer: Answer) -> list[str]:

@@ -1,7 +1,5 @@
 """How the error of a forecast is counted. Shapes: O origins, H horizon."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -33,15 +31,3 @@ def losses(truth_OH: Floats, forecast_OH: Floats, scale_O: Floats, metric: str) 
             raise ValueError(f"unknown metric {metric!r}")
         loss_O = error_OH.mean(axis=1)
     return np.where(np.isfinite(loss_O), loss_O, np.inf)
-
-
-def score(mean_loss: Any, metric: str) -> Any:
-    """The score of a mean of losses (a number or an array): its root for rmse, itself otherwise.
-
-    >>> score(9.0, "rmse"), score(9.0, "mae")
-    (3.0, 9.0)
-    """
-    if metric != "rmse":
-        return mean_loss
-    root = np.sqrt(mean_loss)
-    return float(root) if np.ndim(root) == 0 else root

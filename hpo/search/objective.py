@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.folds import Fold
-from hpo.data.metrics import score
 from hpo.data.prepare import Prepared
 from hpo.fitting.fit import fit_network
 from hpo.search.pruning import keep
+from hpo.sizing.metric import score
 from hpo.sizing.resampling import Origins
 from hpo.spec.candidate import Candidate
 from hpo.training.trainer import Diverged, OutOfMemory, Stopped, Trainer

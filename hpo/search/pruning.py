@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpo.sizing.resampling import Floats, Origins, paired_difference, score
+from hpo.sizing.metric import score
+from hpo.sizing.resampling import Floats, Origins, paired_difference
 
 Z = 3.0
 FEWEST_ORIGINS = 8

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hpo.data.prepare import Prepared
 from hpo.spec.answer import BoundInForce
-from hpo.spec.candidate import size_in_words
+from hpo.spec.words import size_in_words
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from hpo.service import results, studies
 from hpo.service.database import Database, without_password
 from hpo.service.status import progress
-from hpo.sizing.resampling import score
+from hpo.sizing.metric import score
 from hpo.spec.answer import Answer
 
 

@@ -34,10 +34,12 @@ from hpo.sizing.bound import (
     largest_equal_cells,
     parameters,
 )
-from hpo.sizing.resampling import Origins, bootstrap_means, score
+from hpo.sizing.metric import score
+from hpo.sizing.resampling import Origins, bootstrap_means
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
 from hpo.spec.answer import Answer, BoundInForce
-from hpo.spec.candidate import Candidate, size_in_words
+from hpo.spec.candidate import Candidate
+from hpo.spec.words import size_in_words
 from hpo.training.trainer import Diverged, OutOfMemory
 
 Records = Mapping[tuple[int, int], NetworkRecord]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.sizing.resampling import Floats, Origins, bootstrap_means, score
+from hpo.sizing.metric import score
+from hpo.sizing.resampling import Floats, Origins, bootstrap_means
 
 Flags = NDArray[np.bool_]
 

@@ -6,11 +6,11 @@ from math import floor, isinf, log10
 
 from hpo.sizing.gain import Gain
 from hpo.sizing.race import Flags, Race
+from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 
 FEWEST_BLOCKS = 8
 FEWEST_SEEDS = 3
 FEWEST_ORIGINS = 30
-METRICS = {"mase": "MASE", "rmse": "RMSE", "mae": "MAE", "smape": "sMAPE"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,49 +53,37 @@ def warn(evidence: Evidence) -> tuple[str, ...]:
     found: list[str] = []
     if evidence.blocks < FEWEST_BLOCKS:
         found.append(
-            f"The scores rest on only {_count(evidence.blocks, 'independent stretch')} of "
+            f"The scores rest on only {counted(evidence.blocks, 'independent stretch')} of "
             f"forecasts ({FEWEST_BLOCKS} or more make a standard error reliable): "
             "a longer series or a shorter --horizon gives more."
         )
     if evidence.seeds < FEWEST_SEEDS:
         found.append(
-            f"Every network has only {_count(evidence.seeds, 'seed')} "
+            f"Every network has only {counted(evidence.seeds, 'seed')} "
             f"({FEWEST_SEEDS} or more tell skill from luck): raise --seeds."
         )
     if evidence.origins < FEWEST_ORIGINS:
         found.append(
-            f"The scores rest on only {_count(evidence.origins, 'forecast origin')} "
+            f"The scores rest on only {counted(evidence.origins, 'forecast origin')} "
             f"({FEWEST_ORIGINS} or more are advisable): a longer series gives more."
         )
     if evidence.networks_left_out:
         found.append(
-            f"{_count(evidence.networks_left_out, 'finalist')} gave errors that are not finite "
+            f"{counted(evidence.networks_left_out, 'finalist')} gave errors that are not finite "
             "numbers and cannot be chosen: lower the upper end of --learning-rate."
         )
     for name in evidence.benchmarks_left_out:
         found.append(
-            f"The benchmark {name} gave errors that are not finite numbers; it is left out."
+            f"The benchmark {benchmark_name(name)} gave errors that are not finite numbers; it is"
+            " left out."
         )
     return tuple(found)
 
 
-def network_words(cells: Sequence[int]) -> str:
-    """A network's size in words.
-
-    >>> network_words([3]), network_words([4, 4]), network_words([8, 4, 1])
-    ('1 layer of 3 cells', '2 layers of 4 cells', '3 layers of 8, 4 and 1 cells')
-    """
-    equal = len(set(cells)) == 1
-    *first, last = map(str, cells)
-    sizes = last if equal else f"{', '.join(first)} and {last}"
-    unit = "cell" if sizes == "1" else "cells"
-    return f"{_count(len(cells), 'layer')} of {sizes} {unit}"
-
-
 def _about_size(contest: Contest) -> str:
     race, chosen = contest.race, contest.chosen
-    name = network_words(race.entrants[chosen].cells)
-    finalists = _count(len(race.entrants), "finalist")
+    name = size_in_words(race.entrants[chosen].cells)
+    finalists = counted(len(race.entrants), "finalist")
     if chosen != race.best:
         return _as_good(contest, name, finalists)
     smaller = race.by_size()[: race.by_size().index(chosen)]
@@ -119,7 +107,7 @@ def _as_good(contest: Contest, name: str, finalists: str) -> str:
     )
     return (
         f"{name} is as good as the best of {finalists} "
-        f"({network_words(race.entrants[best].cells)}): {METRICS[contest.metric]} {ours} against "
+        f"({size_in_words(race.entrants[best].cells)}): {METRICS[contest.metric]} {ours} against "
         f"{theirs}, a difference of {gap} that is within {margin}."
     )
 
@@ -132,14 +120,14 @@ def _needed(contest: Contest, name: str, finalists: str, smaller: Sequence[int])
     ours, theirs, gap, error = _numbers(se, *scores, se)
     return (
         f"{name} is the best of {finalists} ({METRICS[contest.metric]} {ours}), and no smaller one "
-        f"is as good: {network_words(race.entrants[rival].cells)} has {theirs}, worse by {gap} ± "
+        f"is as good: {size_in_words(race.entrants[rival].cells)} has {theirs}, worse by {gap} ± "
         f"{error}."
     )
 
 
 def _about_benchmark(contest: Contest) -> str:
     gain = contest.gain
-    rival = f"the best benchmark ({gain.benchmark})"
+    rival = f"the best benchmark ({benchmark_name(gain.benchmark)})"
     if gain.value <= 0:
         return _not_better(contest, rival)
     share = 100 / gain.benchmark_score
@@ -174,8 +162,3 @@ def _numbers(se: float, score: float, *others: float) -> list[str]:
 
 def _decimals(value: float, digits: int) -> int:
     return max(0, digits - 1 - floor(log10(value))) if value > 0 else 0
-
-
-def _count(number: int, noun: str) -> str:
-    plural = "es" if noun.endswith("ch") else "s"
-    return f"{number} {noun}{'' if number == 1 else plural}"

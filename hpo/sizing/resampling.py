@@ -11,6 +11,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.sizing.metric import score
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -43,15 +45,6 @@ class _Units:
 
     lengths_U: Ints
     draws: int
-
-
-def score(mean_loss: Floats, metric: str) -> Floats:
-    """The metric on its own scale from a mean loss: its square root for rmse, else itself.
-
-    >>> score(np.array([4.0, 9.0]), "rmse").tolist(), score(np.array([4.0]), "mase").tolist()
-    ([2.0, 3.0], [4.0])
-    """
-    return np.sqrt(mean_loss) if metric == "rmse" else mean_loss
 
 
 def block_length(origins: Origins) -> int:

@@ -11,9 +11,10 @@ import numpy as np
 
 from hpo.errors import DataError, StudyFailed
 from hpo.sizing.gain import gain_over_best
+from hpo.sizing.metric import score
 from hpo.sizing.race import Entrant, Flags, Race, finite, run_race, score_race
 from hpo.sizing.reasons import FEWEST_BLOCKS, FEWEST_SEEDS, Contest, Evidence, explain, warn
-from hpo.sizing.resampling import Floats, Origins, block_count, bootstrap_means, score
+from hpo.sizing.resampling import Floats, Origins, block_count, bootstrap_means
 
 __all__ = ["Entrant", "Judgement", "judge", "pick_finalists", "tied_range"]
 

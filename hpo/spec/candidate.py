@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from hpo.spec.study import Part
+from hpo.spec.words import size_in_words
 
 
 class Candidate(Part):
@@ -27,14 +28,3 @@ class Candidate(Part):
         '2 layers of 8 and 4 cells'
         """
         return size_in_words(self.cells)
-
-
-def size_in_words(cells: tuple[int, ...]) -> str:
-    """`1 layer of 3 cells`, `2 layers of 4 cells each`, `3 layers of 8, 4 and 2 cells`."""
-    many = "cell" if cells[0] == 1 else "cells"
-    if len(cells) == 1:
-        return f"1 layer of {cells[0]} {many}"
-    if len(set(cells)) == 1:
-        return f"{len(cells)} layers of {cells[0]} {many} each"
-    listed = ", ".join(str(c) for c in cells[:-1])
-    return f"{len(cells)} layers of {listed} and {cells[-1]} cells"

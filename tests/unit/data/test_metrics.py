@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hpo.data.metrics import losses, score
+from hpo.data.metrics import losses
+from hpo.sizing.metric import score
 
 TRUTH = np.array([[10.0, 20.0], [0.0, 5.0]])
 GUESS = np.array([[13.0, 16.0], [0.0, 5.0]])

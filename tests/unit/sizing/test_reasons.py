@@ -75,7 +75,7 @@ def test_a_gain_above_its_limit_justifies_the_lstm_in_words() -> None:
     _, use = explain(contest([0.3], chosen=0, value=0.1, low=0.05, tolerance=0.02))
 
     assert use == (
-        "The LSTM beats the best benchmark (theta) by 25.0 % ± 1.2 %: even the lower limit of this "
+        "The LSTM beats the best benchmark (Theta) by 25.0 % ± 1.2 %: even the lower limit of this "
         "gain (95 % confidence), 12.5 %, is above the tolerance of 2 %."
     )
 
@@ -84,7 +84,7 @@ def test_a_gain_that_may_be_luck_is_not_called_certain() -> None:
     _, use = explain(contest([0.3], chosen=0, value=0.01, low=-0.004))
 
     assert use == (
-        "It is not certain that the LSTM beats the best benchmark (theta): it gains 2.5 % ± 1.2 %, "
+        "It is not certain that the LSTM beats the best benchmark (Theta): it gains 2.5 % ± 1.2 %, "
         "and the lower limit of this gain (95 % confidence), -1.0 %, is not above zero."
     )
 
@@ -95,5 +95,5 @@ def test_a_chosen_network_may_lose_where_a_larger_one_wins() -> None:
         for scores in ([0.412, 0.41, 0.5], [0.412, 0.39, 0.5])
     )
 
-    assert none == "No LSTM beats the best benchmark (theta): MASE 0.412 against 0.400."
-    assert some == "This LSTM does not beat the best benchmark (theta): MASE 0.412 against 0.400."
+    assert none == "No LSTM beats the best benchmark (Theta): MASE 0.412 against 0.400."
+    assert some == "This LSTM does not beat the best benchmark (Theta): MASE 0.412 against 0.400."

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from hpo.spec.candidate import Candidate, size_in_words
+from hpo.spec.candidate import Candidate
+from hpo.spec.words import size_in_words
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ def test_dropout_is_off_in_prediction_and_loss() -> None:
     without = Shape(inputs=1, outputs=1, cells=(4,))
     half = Shape(inputs=1, outputs=1, cells=(4,), dropout=0.5)
     x_BTF = np.random.default_rng(0).normal(size=(50, 6, 1)).astype(np.float32)
-    predicted = [TRAINER.predictor(shape, weights_of(shape))(x_BTF) for shape in (without, half)]
-    np.testing.assert_array_equal(*predicted)
+    one, other = (TRAINER.predictor(shape, weights_of(shape))(x_BTF) for shape in (without, half))
+    np.testing.assert_array_equal(one, other)
     inner = samples(wave())
     lost = [TRAINER.loss(shape, weights_of(shape), inner, "absolute") for shape in (without, half)]
     assert lost[0] == lost[1]
