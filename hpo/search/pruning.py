@@ -14,6 +14,7 @@ from hpo.sizing.resampling import Floats, Origins, paired_difference
 Z = 3.0
 FEWEST_ORIGINS = 8
 FEWEST_SEED_FREEDOM = 6
+FEWEST_TRIALS = 3
 
 
 def keep(
@@ -57,13 +58,17 @@ def keep(
 def seed_spread(trials: Sequence[Floats], metric: str) -> float:
     """Standard deviation of scores between seeds, pooled over complete trials' losses_SO.
 
-    Infinite (not known) until trials and seeds give 6 degrees of freedom: 3 trials of 3 seeds.
+    Over the better half of the trials (3 at least): a trial as good as the best has their spread,
+    not that of rates at which training goes astray. Infinite (not known) until trials and seeds
+    give 6 degrees of freedom: 3 trials of 3 seeds.
 
     >>> losses_SO = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
     >>> seed_spread([losses_SO] * 3, "mae"), seed_spread([losses_SO] * 2, "mae")
     (1.0, inf)
     """
-    usable = [losses_SO for losses_SO in trials if np.isfinite(losses_SO).all()]
+    finite = [losses_SO for losses_SO in trials if np.isfinite(losses_SO).all()]
+    finite.sort(key=lambda losses_SO: float(losses_SO.mean()))
+    usable = finite[: max(FEWEST_TRIALS, (len(finite) + 1) // 2)]
     freedom = sum(len(losses_SO) - 1 for losses_SO in usable)
     if freedom < FEWEST_SEED_FREEDOM:
         return float("inf")

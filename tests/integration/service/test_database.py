@@ -1,11 +1,9 @@
 """Opening a database: created once, refused with a reason."""
 
-import multiprocessing
 import socket
 import time
 import uuid
 from collections.abc import Iterator
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import psycopg
@@ -18,31 +16,15 @@ from hpo.service import database as module
 from hpo.service.database import open_database
 from hpo.service.tables import metadata
 from tests.integration.service.stage import change, look, opened
-
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["hpo.service.database"])
-PROCESSES = 10
-
-
-def open_together(url: str, together: Barrier) -> None:
-    together.wait(60)
-    open_database(url).close()
+from tests.integration.service.together import in_processes, open_once
 
 
 @pytest.mark.parametrize("attempt", range(3))
 def test_ten_processes_that_open_an_empty_database_at_once_make_its_tables_once(
-    database_url: str, attempt: int
+    database_url: str,
+    attempt: int,  # noqa: ARG001  a race shows now and then
 ) -> None:
-    together = FORKS.Barrier(PROCESSES)
-    processes = [
-        FORKS.Process(target=open_together, args=(database_url, together), name=f"{attempt}-{n}")
-        for n in range(PROCESSES)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    assert in_processes(10, open_once, database_url) == [0] * 10
     assert look(database_url, "SELECT version FROM hpo_schema") == [(module.SCHEMA_VERSION,)]
     assert look(database_url, "SELECT count(*) FROM alembic_version") == [(1,)]
 

@@ -1,0 +1,41 @@
+"""Light processes that do one thing at one moment; forked from a server that imported once."""
+
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
+from hpo.service.claims import take
+from hpo.service.database import open_database
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
+
+
+def in_processes(count: int, work: Callable[..., None], *arguments: Any) -> list[int | None]:
+    """The exit codes of processes that call `work(place, barrier, *arguments)`."""
+    together = FORKS.Barrier(count)
+    processes = [
+        FORKS.Process(target=work, args=(place, together, *arguments)) for place in range(count)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    return [process.exitcode for process in processes]
+
+
+def open_once(_place: int, together: Any, url: str) -> None:
+    """Open the database, all at one moment."""
+    together.wait(60)
+    open_database(url).close()
+
+
+def take_all(place: int, together: Any, url: str, name: str, taken: Any) -> None:
+    """Take slots until none is left and put their numbers on the queue."""
+    database = open_database(url)
+    together.wait(60)
+    found = []
+    while (claim := take(database, name, f"worker-{place}")) is not None:
+        found.append(claim.number)
+    taken.put(found)
+    database.close()

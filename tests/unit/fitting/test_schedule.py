@@ -1,0 +1,82 @@
+"""A plan takes the windows in shuffled passes and looks at the tail about once a pass."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.fitting.schedule import CLIP_NORM, batch_order, make_plan
+from hpo.spec.candidate import Candidate
+from hpo.spec.study import Study
+from hpo.training.trainer import Plan
+
+CANDIDATE = Candidate(cells=(3,), learning_rate=0.03, weight_decay=0.01, lookback=12)
+
+
+def planned(windows: int, steps: int = 10, seed: int = 0, **parts: Any) -> Plan:
+    study = Study.model_validate({"data": {"source": "a.csv", "target": "y"}, **parts})
+    return make_plan(study, CANDIDATE, windows, steps, np.random.default_rng(seed))
+
+
+@given(windows=st.integers(1, 60), batch=st.integers(1, 60), steps=st.integers(1, 40))
+def test_every_pass_takes_every_window_once(windows: int, batch: int, steps: int) -> None:
+    order_SB = batch_order(windows, batch, steps, np.random.default_rng(0))
+    assert order_SB.shape == (steps, batch)
+    assert order_SB.dtype == np.int64
+    taken = order_SB.ravel()
+    for begin in range(0, len(taken), windows):
+        one_pass = taken[begin : begin + windows]
+        assert len(set(one_pass.tolist())) == len(one_pass)
+    assert 0 <= taken.min() <= taken.max() < windows
+
+
+@given(windows=st.integers(1, 60), batch=st.integers(1, 60), steps=st.integers(1, 40))
+def test_the_order_follows_from_the_generator(windows: int, batch: int, steps: int) -> None:
+    one, same = (batch_order(windows, batch, steps, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(one, same)
+
+
+def test_passes_differ() -> None:
+    first, second = batch_order(50, 50, 2, np.random.default_rng(0))
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize(("windows", "size"), [(100, 32), (32, 32), (31, 31), (1, 1)])
+def test_a_batch_holds_no_more_windows_than_there_are(windows: int, size: int) -> None:
+    assert planned(windows).order_SB.shape == (10, size)
+
+
+@pytest.mark.parametrize(
+    ("windows", "every"),
+    [(1, 20), (32, 20), (640, 20), (641, 21), (1600, 50), (3200, 100), (10**6, 100)],
+)
+def test_a_check_is_due_once_a_pass_but_not_before_20_nor_after_100_steps(
+    windows: int, every: int
+) -> None:
+    assert planned(windows).check_every == every
+
+
+def test_a_plan_holds_what_study_and_candidate_say() -> None:
+    plan = planned(100, steps=7, training={"patience": 4, "batch_size": 8})
+    assert plan.order_SB.shape == (7, 8)
+    np.testing.assert_array_equal(plan.rates_S, np.full(7, 0.03, dtype=np.float32))
+    assert (plan.weight_decay, plan.patience, plan.clip_norm) == (0.01, 4, CLIP_NORM)
+
+
+@pytest.mark.parametrize(
+    ("metric", "loss"),
+    [("mase", "absolute"), ("mae", "absolute"), ("smape", "absolute"), ("rmse", "squared")],
+)
+def test_networks_are_trained_on_the_loss_that_belongs_to_the_metric(
+    metric: str, loss: str
+) -> None:
+    assert planned(100, task={"metric": metric}).loss == loss
+
+
+def test_the_same_seed_makes_the_same_plan_and_another_another() -> None:
+    one, same, other = planned(100), planned(100), planned(100, seed=1)
+    np.testing.assert_array_equal(one.order_SB, same.order_SB)
+    assert one.dropout_seed == same.dropout_seed != other.dropout_seed
+    assert (one.order_SB != other.order_SB).any()
