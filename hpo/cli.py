@@ -11,6 +11,7 @@ from cyclopts import (
     CycloptsError,
     MissingArgumentError,
     Parameter,
+    RepeatArgumentError,
     UnknownOptionError,
     UnusedCliTokensError,
 )
@@ -106,6 +107,8 @@ def _wrong_words(error: CycloptsError) -> str:
             said = f"{argument.name} is missing"
         case MissingArgumentError(keyword=option):
             said = f"{option} needs a value"
+        case RepeatArgumentError(token=token):
+            said = f"{token.keyword} is given twice"
         case UnusedCliTokensError(unused_tokens=words):
             said = f"one word too many: {' '.join(words or [])!r}"
         case UnknownOptionError(token=token):

@@ -43,7 +43,7 @@ def falling_rates(rate: float, steps: int, max_steps: int) -> np.ndarray:
     Without warm restarts (Loshchilov and Hutter 2017). Networks that stop early hardly notice it;
     those that go on learning end with small steps. More steps than max_steps stretch it.
 
-    >>> falling_rates(0.01, steps=3, max_steps=4).round(4).tolist()
+    >>> falling_rates(0.01, steps=3, max_steps=4).astype(float).round(4).tolist()
     [0.01, 0.0085, 0.005]
     """
     share_S = np.arange(steps) / max(steps, max_steps)

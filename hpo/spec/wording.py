@@ -174,15 +174,10 @@ def nearest(key: tuple[str, ...]) -> str:
     ('budget.trials', 'budget.trials', 'budget')
     """
     leaf = key[-1].lower().replace("-", "_").replace(" ", "_")
-    homes: dict[str, list[tuple[str, ...]]] = {name: [(name,)] for name in Study.model_fields}
-    for section, keys in _sections().items():
-        for name in keys:
-            homes.setdefault(name, []).append((section, name))
-    here = list(_sections().get(key[0], {})) if len(key) > 1 else list(Study.model_fields)
+    homes = {key.rpartition(".")[2]: key for key in known_keys()}
+    here = _sections().get(key[0], {}) if len(key) > 1 else Study.model_fields
     for likeness in (1.0, LIKENESS):
         for known in (here, homes):
             for name in difflib.get_close_matches(leaf, known, n=1, cutoff=likeness):
-                return ".".join(
-                    next((h for h in homes[name] if h[:-1] == key[:-1]), homes[name][0])
-                )
+                return homes[name]
     return ""

@@ -8,7 +8,9 @@ from hpo.service.claims import take
 from hpo.service.database import open_database
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
+FORKS.set_forkserver_preload(
+    [__name__, "alembic.command", "alembic.migration", "sqlalchemy.dialects.postgresql.psycopg"]
+)
 
 
 def in_processes(count: int, work: Callable[..., None], *arguments: Any) -> list[int | None]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.fitting.schedule import CLIP_NORM, batch_order, make_plan
+from hpo.fitting.schedule import CLIP_NORM, batch_order, falling_rates, make_plan
 from hpo.spec.candidate import Candidate
 from hpo.spec.study import Study
 from hpo.training.trainer import Plan
@@ -61,8 +61,27 @@ def test_a_check_is_due_once_a_pass_but_not_before_20_nor_after_100_steps(
 def test_a_plan_holds_what_study_and_candidate_say() -> None:
     plan = planned(100, steps=7, training={"patience": 4, "batch_size": 8})
     assert plan.order_SB.shape == (7, 8)
-    np.testing.assert_array_equal(plan.rates_S, np.full(7, 0.03, dtype=np.float32))
+    assert plan.rates_S.dtype == np.float32
+    assert plan.rates_S[0] == np.float32(0.03)
     assert (plan.weight_decay, plan.patience, plan.clip_norm) == (0.01, 4, CLIP_NORM)
+
+
+def test_rates_fall_from_the_candidates_to_nothing_after_the_most_steps() -> None:
+    rates_S = planned(100, steps=400, training={"max_steps": 400}).rates_S
+    assert (np.diff(rates_S) < 0).all()
+    assert rates_S[200] == pytest.approx(0.015)
+    assert 0 < rates_S[-1] < 0.03 * 1e-4
+
+
+def test_a_shorter_training_takes_the_first_rates_of_the_longest() -> None:
+    whole_S, part_S = (falling_rates(0.03, steps, 400) for steps in (400, 150))
+    np.testing.assert_array_equal(part_S, whole_S[:150])
+
+
+def test_a_training_of_more_than_the_most_steps_keeps_a_rate_to_its_end() -> None:
+    rates_S = falling_rates(0.03, 800, 400)
+    assert (rates_S > 0).all()
+    assert rates_S[400] == pytest.approx(0.015)
 
 
 @pytest.mark.parametrize(

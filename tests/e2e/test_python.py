@@ -1,0 +1,105 @@
+"""The Python face: launch, wait, answer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import hpo
+from hpo.errors import SpecError, UnknownStudy
+
+TINY = {"trials": 2, "folds": 2, "seeds": 1, "max_steps": 20, "cells": (2, 4), "layers": (1, 1)}
+
+
+@pytest.fixture
+def frame(sales_csv: Path) -> pd.DataFrame:
+    return pd.read_csv(sales_csv)
+
+
+def test_run_answers_for_a_frame(frame: pd.DataFrame, sqlite_url: str) -> None:
+    before = frame.copy()
+    answer = hpo.run(frame, target="sales", time="month", storage=sqlite_url, name="in-py", **TINY)
+    assert isinstance(answer, hpo.Answer)
+    assert answer.state == "done"
+    assert answer.layers == 1
+    assert answer.cells is not None
+    assert 2 <= answer.cells[0] <= 4
+    assert answer.trials.ended == 2
+    assert answer.reasons
+    pd.testing.assert_frame_equal(frame, before)
+    again = hpo.run(
+        pa.Table.from_pandas(frame),
+        target="sales",
+        time="month",
+        storage=sqlite_url,
+        name="in-py",
+        **TINY,
+    )
+    assert again == answer, "the same numbers in another kind of frame are the same study"
+
+
+def test_a_launched_study_is_followed_and_deleted(sales_csv: Path, sqlite_url: str) -> None:
+    asked = {
+        "data": {"source": str(sales_csv), "target": "sales", "time": "month"},
+        "budget": {"trials": 500},
+    }
+    study = hpo.launch(hpo.Study.model_validate(asked), storage=sqlite_url)
+    assert study.name.startswith("sales-")
+    assert study.status()["budget"] == 500
+    assert study.answer().state in ("queued", "running")
+    assert study.answer().layers is None
+    study.delete()
+    with pytest.raises(UnknownStudy, match=study.name):
+        study.status()
+
+
+def test_a_time_limit_before_any_trial_is_an_answer_or_a_clear_failure(
+    sales_csv: Path, tmp_path: Path, sqlite_url: str
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(
+        '[data]\nsource = "sales.csv"\ntarget = "sales"\n[validation]\nfolds = 2\nseeds = 1\n'
+        "[training]\nmax_steps = 20\n",
+        encoding="utf-8",
+    )
+    answer = hpo.launch(path, storage=sqlite_url, name="short").wait(timeout_s=0.01)
+    assert answer.state == "done"
+    assert any("time limit" in warning for warning in answer.warnings)
+    assert sales_csv.exists()
+
+
+def test_a_handle_shows_no_password() -> None:
+    study = hpo.StudyHandle("sales", "postgresql://ann:secret@db.example/hpo", None)
+    assert repr(study) == "StudyHandle('sales', storage='postgresql://ann:***@db.example/hpo')"
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"trails": 3}, "unknown keyword 'trails'; the nearest is 'trials'"),
+        ({"trials": 0}, "budget.trials=0 must be at least 1"),
+        ({"workers": 0}, "workers=0 must be at least 1"),
+    ],
+)
+def test_wrong_keywords_are_refused(
+    frame: pd.DataFrame, sqlite_url: str, keywords: dict[str, int], said: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        hpo.launch(frame, target="sales", storage=sqlite_url, **keywords)  # type: ignore[arg-type]
+    assert said in str(refused.value)
+
+
+def test_what_is_no_frame_is_refused(sqlite_url: str) -> None:
+    with pytest.raises(hpo.errors.DataError, match="not a frame"):
+        hpo.launch(np.arange(9), target="sales", storage=sqlite_url)
+
+
+def test_importing_hpo_imports_no_library() -> None:
+    code = "import sys, hpo; print(*{m.partition('.')[0] for m in sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"numpy", "pandas", "torch", "optuna", "pydantic", "sqlalchemy", "cyclopts", "rich"}
+    assert not heavy & set(ended.stdout.split())

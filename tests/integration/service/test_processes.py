@@ -1,0 +1,173 @@
+"""Real worker processes, really killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from hpo.service import results, studies, trials
+from hpo.service.status import progress
+from hpo.service.supervisor import Supervisor
+from hpo.service.worker import Worker
+from hpo.spec.study import Study
+from hpo.training.torch_trainer import TorchTrainer
+from tests.integration.service.stage import let_leases_expire, look, opened, submit, worker
+from tests.unit.search.fake_trainer import tiny_study
+from tests.waiting import eventually
+
+START_S = 60.0
+ENDLESS: dict[str, Any] = {
+    "budget": {"trials": 1000},
+    "training": {"max_steps": 50_000, "patience": 100_000},
+}
+IN_MID_TRIAL = "SELECT number, trial FROM hpo_slot WHERE state = 'taken' AND trial IS NOT NULL"
+
+
+@contextmanager
+def worker_process(url: str, *, study: Study) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m hpo.service.worker` on a submitted study; killed at the end if it still runs."""
+    with opened(url) as database:
+        submit(database, study)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpo.service.worker", study.name, "1"],
+        env=os.environ | {"HPO_STORAGE": url},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def freeze_in_mid_trial(url: str, process: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Halt the process while it works on a trial: the slot and the trial's number."""
+
+    def halted() -> tuple[int, int] | None:
+        if not look(url, IN_MID_TRIAL):
+            return None
+        process.send_signal(signal.SIGSTOP)
+        found = look(url, IN_MID_TRIAL)
+        if found:
+            return found[0][0], found[0][1]
+        process.send_signal(signal.SIGCONT)
+        return None
+
+    return eventually(halted, within_s=START_S) or (0, 0)
+
+
+def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
+    database_url: str,
+) -> None:
+    with worker_process(database_url, study=tiny_study()) as process:
+        slot, trial = freeze_in_mid_trial(database_url, process)
+        process.kill()
+        process.wait()
+    let_leases_expire(database_url)
+    before = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
+    with opened(database_url) as database:
+        worker(database, TorchTrainer("cpu")).run()
+        now = progress(database, "tiny")
+        assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 6, 0, 0)
+        stored = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
+        assert [t.number for t in stored] == list(range(6))
+        assert sorted(t.user_attrs["slot"] for t in stored) == list(range(1, 7))
+        assert all(t.state.is_finished() for t in stored)
+        assert now.networks == results.count_networks(database, "tiny")
+    after = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
+    keys = [row[:3] for row in after]
+    assert len(set(keys)) == len(keys)
+    assert set(before) <= set(after)
+    assert look(database_url, "SELECT trial, token FROM hpo_slot WHERE number = :n", n=slot) == [
+        (trial, 2)
+    ]
+
+
+def test_sigterm_gives_the_slot_back_and_ends_the_worker_within_seconds(
+    database_url: str,
+) -> None:
+    with worker_process(database_url, study=tiny_study(**ENDLESS)) as process:
+        eventually(lambda: look(database_url, IN_MID_TRIAL), within_s=START_S)
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert look(database_url, "SELECT state FROM hpo_slot WHERE number = 1") == [("open",)]
+    assert look(database_url, "SELECT state FROM hpo_study") == [("running",)]
+    assert look(database_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
+
+
+def test_a_worker_whose_parent_dies_ends_by_itself(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study(**ENDLESS))
+    supervise = (
+        "import sys; from hpo.service.supervisor import Supervisor;"
+        "Supervisor(sys.argv[1], 'tiny', count=1, threads=1); sys.stdin.read()"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", supervise, sqlite_url], stdin=subprocess.PIPE)
+    try:
+        eventually(lambda: look(sqlite_url, IN_MID_TRIAL), within_s=START_S)
+    finally:
+        parent.kill()
+        parent.communicate()
+    eventually(lambda: not look(sqlite_url, "SELECT * FROM hpo_worker"), within_s=10)
+    assert not look(sqlite_url, IN_MID_TRIAL)
+
+
+def test_a_worker_whose_parent_is_already_gone_does_nothing(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database)
+        orphan: Worker = worker(database)
+        orphan.parent = 2**30
+        orphan.run()
+        assert progress(database, "tiny").waiting == 6
+
+
+def test_the_supervisor_replaces_a_killed_worker_and_stops_all(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study(**ENDLESS))
+    supervisor = Supervisor(sqlite_url, "tiny", count=1, threads=1)
+    try:
+        [first] = supervisor.processes
+        first.kill()
+        first.wait()
+        assert supervisor.watch()
+        [second] = supervisor.processes
+        assert second.pid != first.pid
+        eventually(lambda: look(sqlite_url, IN_MID_TRIAL), within_s=START_S)
+    finally:
+        supervisor.stop()
+    assert second.returncode == 0
+    assert not supervisor.watch()
+    assert not look(sqlite_url, IN_MID_TRIAL)
+
+
+def test_the_supervisor_does_not_replace_for_ever_nor_what_ended_by_itself(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.service.supervisor.WORKER", "hpo.no_such_module")
+    supervisor = Supervisor(sqlite_url, "tiny", count=1, threads=1)
+    supervisor.processes[0].wait()
+    assert not supervisor.watch()
+    for _ in range(supervisor.restarts_left):
+        supervisor.processes[0].returncode = -9
+        assert supervisor.watch()
+        supervisor.processes[0].wait()
+    supervisor.processes[0].returncode = -9
+    assert not supervisor.watch()
+
+
+def test_a_worker_without_a_database_ends_with_4(sqlite_url: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "hpo.service.worker", "tiny", "1"],
+        env=os.environ | {"HPO_STORAGE": sqlite_url},
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert ended.returncode == 4
+    assert ended.stderr.startswith("worker: there is no database here")
+    assert ended.stdout == ""

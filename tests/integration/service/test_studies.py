@@ -1,0 +1,199 @@
+"""Studies: submitted, resumed, refused, counted, deleted."""
+
+import optuna
+import pytest
+import sqlalchemy as sa
+
+from hpo.errors import StudyConflict, UnknownStudy
+from hpo.search.objective import Completed
+from hpo.service import studies, trials
+from hpo.service.claims import settle, take
+from hpo.service.registry import enroll
+from hpo.service.status import live_workers, progress, status
+from tests.integration.service.stage import (
+    claim_of,
+    first_trial,
+    in_threads,
+    let_leases_expire,
+    look,
+    opened,
+    submit,
+    worker,
+)
+from tests.unit.search.fake_trainer import tiny_prepared, tiny_study
+
+
+def test_the_same_study_again_goes_on(database_url: str) -> None:
+    with opened(database_url) as database:
+        assert submit(database) is True
+        claim = first_trial(database)
+        assert submit(database) is False
+        assert studies.names(database) == ["tiny"]
+        assert claim_of(database, "bob").number == claim.number + 1
+    assert look(database_url, "SELECT count(*) FROM hpo_slot") == [(8,)]
+
+
+def test_a_changed_study_under_the_same_name_is_refused_with_the_differences(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        changed = tiny_study(budget={"trials": 7}, bound={"alpha": 3.0})
+        with pytest.raises(StudyConflict) as caught:
+            submit(database, changed)
+        assert "budget.trials: 7 here, 6 there" in caught.value.problem
+        assert "bound.alpha: 3.0 here, 2.0 there" in caught.value.problem
+        with pytest.raises(StudyConflict, match="data themselves have changed"):
+            submit(database, seed=1)
+    assert look(database_url, "SELECT count(*) FROM hpo_slot") == [(8,)]
+
+
+def test_of_many_submits_of_one_name_one_is_new_and_the_others_see_it(database_url: str) -> None:
+    with opened(database_url) as database:
+        found = in_threads(6, lambda _: submit(database))
+    assert sorted(found) == [False] * 5 + [True]
+    assert look(database_url, "SELECT count(*) FROM hpo_slot") == [(8,)]
+    assert look(database_url, "SELECT count(*) FROM studies") == [(1,)]
+
+
+def test_of_two_different_submits_of_one_name_one_is_refused(database_url: str) -> None:
+    with opened(database_url) as database:
+        found = in_threads(4, lambda place: submit(database, tiny_study(search={"seed": place})))
+    assert found.count(True) == 1
+    refused = [error for error in found if isinstance(error, StudyConflict)]
+    assert len(refused) == 3
+    assert all("search.seed" in error.problem for error in refused)
+
+
+def test_a_name_taken_by_a_study_of_optunas_is_refused(database_url: str) -> None:
+    with opened(database_url) as database:
+        foreign = optuna.create_study(storage=database.storage, study_name="tiny")
+        foreign.tell(foreign.ask(), 1.0)
+        with pytest.raises(StudyConflict, match="hpo did not make"):
+            submit(database)
+
+
+def test_a_submit_that_died_half_way_is_done_again(database_url: str) -> None:
+    with opened(database_url) as database:
+        optuna.create_study(storage=database.storage, study_name="tiny")
+        assert submit(database) is True
+
+
+def test_an_unknown_study_is_an_error_that_names_those_there_are(database_url: str) -> None:
+    with opened(database_url) as database:
+        with pytest.raises(UnknownStudy, match="none yet"):
+            studies.find(database, "big")
+        submit(database)
+        with pytest.raises(UnknownStudy, match="tiny"):
+            studies.delete(database, "big")
+
+
+def test_a_failed_study_is_opened_again_and_an_ended_one_does_not_fail(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        studies.fail(database, "tiny", "no luck")
+        studies.fail(database, "tiny", "later")
+        assert studies.find(database, "tiny").error == "no luck"
+        submit(database)
+        found = studies.find(database, "tiny")
+        assert (found.state, found.error) == ("queued", "")
+        studies.start(database, "tiny")
+        submit(database)
+        assert studies.state(database, "tiny") == "running"
+
+
+def test_progress_counts_every_trial_once_at_each_stage(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+
+        def counted() -> tuple[int, ...]:
+            now = progress(database, "tiny")
+            t = now.trials
+            assert t.ended + now.running + now.waiting + now.skipped == 6
+            return (t.complete, t.pruned, t.infeasible, now.running, now.waiting, now.skipped)
+
+        assert counted() == (0, 0, 0, 0, 6, 0)
+        assert not progress(database, "tiny").benchmarked
+        claims = [first_trial(database), *(claim_of(database) for _ in range(3))]
+        assert progress(database, "tiny").benchmarked
+        assert counted() == (0, 0, 0, 4, 2, 0)
+        for claim, outcome in zip(claims, ["complete", "pruned", "infeasible"], strict=False):
+            settle(database, claim, outcome, score=0.5)
+        assert counted() == (1, 1, 1, 1, 2, 0)
+        let_leases_expire(database_url)
+        assert counted() == (1, 1, 1, 0, 3, 0)
+        studies.close_budget(database, "tiny")
+        assert counted() == (1, 1, 1, 0, 1, 2)
+        assert progress(database, "tiny").state == "stopping"
+        settle(database, claim_of(database), "complete", score=0.25)
+        claim_of(database)
+        now = progress(database, "tiny")
+        assert (counted(), now.judging, now.best_score) == ((2, 1, 1, 0, 0, 2), True, 0.25)
+
+
+def test_status_names_the_best_network_and_the_workers(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        assert status(database, "tiny")["best"] is None
+        claim = first_trial(database)
+        trial = trials.trial_of(
+            database, studies.find(database, "tiny").optuna_id, claim, tiny_prepared()
+        )
+        trials.tell(database, trial, Completed(0.5))
+        settle(database, claim, "complete", score=0.5)
+        enroll(database, "ann", "tiny", "cpu")
+        assert live_workers(database, "tiny") == 1
+        found = status(database, "tiny")
+    assert found["best"] == {"layers": 1, "cells": [2], "score": 0.5}
+    assert [w["id"] for w in found["workers"]] == ["ann"]
+    assert (found["state"], found["budget"], found["error"]) == ("queued", 6, None)
+    assert found["trials"] == {
+        "complete": 1,
+        "pruned": 0,
+        "infeasible": 0,
+        "failed": 0,
+        "running": 0,
+        "waiting": 5,
+    }
+
+
+def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
+    kept = {"hpo_schema", "alembic_version", "version_info"}
+    with opened(database_url) as database:
+        submit(database)
+        worker(database).run()
+        assert studies.state(database, "tiny") == "done"
+        enroll(database, "ann", "tiny", "cpu")
+        studies.delete(database, "tiny")
+        tables = set(sa.inspect(database.engine).get_table_names()) - kept
+        rows = {t: look(database_url, f"SELECT count(*) FROM {t}")[0][0] for t in tables}  # noqa: S608
+        assert rows == dict.fromkeys(tables, 0)
+        assert len(tables) > 8
+        assert submit(database) is True
+        assert take(database, "tiny", "ann") is not None
+
+
+def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        optuna.delete_study(study_name="tiny", storage=database.storage)
+        studies.delete(database, "tiny")
+        assert studies.names(database) == []
+
+
+def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database, tiny_study(budget={"trials": 200}))
+        settle(database, claim_of(database), "complete")
+        ones = [worker(database) for _ in range(2)]
+
+        def act(place: int) -> None:
+            if place < len(ones):
+                ones[place].id = f"worker-{place}"
+                ones[place].run()
+            else:
+                studies.delete(database, "tiny")
+
+        assert in_threads(3, act) == [None] * 3
+    assert look(database_url, "SELECT count(*) FROM trials") == [(0,)]
+    assert look(database_url, "SELECT count(*) FROM hpo_slot") == [(0,)]

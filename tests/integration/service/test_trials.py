@@ -1,0 +1,140 @@
+"""Optuna's side of a slot: found again after a crash, told once."""
+
+import pytest
+from optuna.trial import TrialState
+
+from hpo.search.objective import Completed, Infeasible, Outcome, Pruned
+from hpo.service import studies, trials
+from hpo.service.claims import LeaseLost, settle
+from hpo.service.database import Database
+from hpo.service.worker import Worker
+from tests.integration.service.stage import (
+    claim_of,
+    first_trial,
+    let_leases_expire,
+    look,
+    opened,
+    submit,
+    worker,
+)
+from tests.unit.search.fake_trainer import FakeTrainer, tiny_prepared
+
+PREPARED = tiny_prepared()
+INFEASIBLE = Infeasible("the loss is not a finite number")
+
+
+def optuna_id(database: Database) -> int:
+    return studies.find(database, "tiny").optuna_id
+
+
+def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        claim, study = first_trial(database), optuna_id(database)
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(trials, "bind", die)
+            with pytest.raises(KeyboardInterrupt):
+                trials.trial_of(database, study, claim, PREPARED)
+        let_leases_expire(database_url)
+        again = claim_of(database, "bob")
+        assert (again.number, again.trial) == (1, None)
+        trial = trials.trial_of(database, study, again, PREPARED)
+        assert (trial.number, trial.state) == (0, TrialState.RUNNING)
+        assert len(trials.all_trials(database, study)) == 1
+    assert look(database_url, "SELECT trial FROM hpo_slot WHERE number = 1") == [(0,)]
+
+
+def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
+    assert trial.user_attrs == {
+        "slot": 1,
+        "rule": "formula",
+        "alpha": 2.0,
+        "max_cells": PREPARED.limit.samples // 4,
+        "cells": [2],
+        "weights": 43,
+    }
+
+
+@pytest.mark.parametrize(
+    "outcome", [Completed(0.5), Pruned(0.75, "clearly worse"), INFEASIBLE], ids=lambda o: str(o)[:8]
+)
+def test_what_is_told_is_what_is_read_and_is_told_once(database_url: str, outcome: Outcome) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
+        assert trials.told(trial) is None
+        assert trials.tell(database, trial, outcome) == outcome
+        assert trials.tell(database, trial, Completed(9.0)) == outcome
+        [found] = trials.all_trials(database, optuna_id(database))
+        assert trials.told(found) == outcome
+
+
+def test_infeasible_is_complete_with_an_infinite_value_and_a_broken_constraint(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
+        trials.tell(database, trial, INFEASIBLE)
+        [found] = trials.all_trials(database, optuna_id(database))
+    assert (found.state, found.value) == (TrialState.COMPLETE, float("inf"))
+    assert found.constraints == {"infeasible": 1.0}
+    assert not trials.is_feasible(found)
+
+
+def test_infeasible_half_told_stays_infeasible(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        trial = trials.trial_of(database, optuna_id(database), claim, PREPARED)
+        storage = database.storage
+        storage.set_trial_user_attr(trial._trial_id, "reason", INFEASIBLE.reason)
+        storage.set_trial_system_attr(trial._trial_id, "constraints:infeasible", 1.0)
+        again = trials.trial_of(database, optuna_id(database), claim, PREPARED)
+        assert trials.told(again) == INFEASIBLE
+
+
+def test_a_trial_told_but_not_settled_is_settled_without_training(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        trial = trials.trial_of(database, optuna_id(database), claim, PREPARED)
+        trials.tell(database, trial, Completed(0.25))
+        let_leases_expire(database_url)
+        trainer = FakeTrainer()
+        run_once(worker(database, trainer))
+    assert trainer.trained == []
+    assert look(database_url, "SELECT outcome, score FROM hpo_slot WHERE number = 1") == [
+        ("complete", 0.25)
+    ]
+
+
+def run_once(one: Worker) -> None:
+    one._work_on(claim_of(one.database, one.id))
+
+
+def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        lost, study = first_trial(database), optuna_id(database)
+        let_leases_expire(database_url)
+        taken = claim_of(database, "bob")
+        kept = trials.trial_of(database, study, taken, PREPARED)
+        settle(database, taken, "complete", score=1.0)
+        trials.tell(database, kept, Completed(1.0))
+        with pytest.raises(LeaseLost):
+            trials.bind(database, lost, trials._create(database, study, lost, PREPARED, []))
+        trials.close_orphans(database, study)
+        states = [trial.state for trial in trials.all_trials(database, study)]
+    assert states == [TrialState.COMPLETE, TrialState.FAIL]

@@ -1,0 +1,257 @@
+"""A worker in this process, with a trainer that does as it is told."""
+
+import threading
+
+import pytest
+
+from hpo.errors import DataError, DatabaseError
+from hpo.service import results, studies, trials
+from hpo.service import worker as module
+from hpo.service.answers import answer_of
+from hpo.service.registry import workers_of
+from hpo.service.status import progress, status
+from hpo.training.trainer import Diverged, OutOfMemory, Shape
+from tests.integration.service.stage import (
+    claim_of,
+    first_trial,
+    let_leases_expire,
+    look,
+    opened,
+    submit,
+    worker,
+)
+from tests.unit.search.fake_trainer import FakeTrainer, tiny_study
+from tests.waiting import eventually
+
+
+def test_a_worker_does_the_whole_study_and_leaves(database_url: str) -> None:
+    trainer = FakeTrainer()
+    with opened(database_url) as database:
+        submit(database)
+        worker(database, trainer).run()
+        found, now = answer_of(database, "tiny"), progress(database, "tiny")
+        assert workers_of(database, "tiny") == []
+    assert (found.state, found.layers, found.engine) == ("done", 1, "fake")
+    assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 6, 0, 0)
+    assert now.networks == len(trainer.trained)
+    assert look(database_url, "SELECT DISTINCT state FROM hpo_slot") == [("ended",)]
+
+
+def test_two_workers_share_a_study_and_train_no_network_twice(database_url: str) -> None:
+    trainers = [FakeTrainer(), FakeTrainer()]
+    with opened(database_url) as database:
+        submit(database, tiny_study(budget={"trials": 12}))
+        workers = [worker(database, trainer) for trainer in trainers]
+        for one in workers:
+            one.id = f"worker-{id(one)}"
+        threads = [threading.Thread(target=one.run) for one in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert progress(database, "tiny").trials.ended == 12
+        assert results.count_networks(database, "tiny") == sum(len(t.trained) for t in trainers)
+        assert len(trials.all_trials(database, studies.find(database, "tiny").optuna_id)) == 12
+
+
+def test_three_unexpected_exceptions_fail_the_study_with_their_traceback(database_url: str) -> None:
+    def break_(_: Shape) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    with opened(database_url) as database:
+        submit(database)
+        worker(database, FakeTrainer(before=break_)).run()
+        found = status(database, "tiny")
+    assert found["state"] == "failed"
+    assert "in break_" in found["error"]
+    assert "ZeroDivisionError: a mistake of ours" in found["error"]
+    assert look(database_url, "SELECT failures FROM hpo_study") == [(3,)]
+    assert look(database_url, "SELECT count(*) FROM hpo_slot WHERE state = 'taken'") == [(0,)]
+
+
+def test_two_unexpected_exceptions_are_tried_again(sqlite_url: str) -> None:
+    left = [ZeroDivisionError(), ZeroDivisionError()]
+
+    def break_twice(_: Shape) -> None:
+        if left:
+            raise left.pop()
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        worker(database, FakeTrainer(before=break_twice)).run()
+        assert progress(database, "tiny").state == "done"
+
+
+def test_a_failed_study_is_finished_after_it_is_submitted_again(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database)
+        studies.fail(database, "tiny", "no luck")
+        worker(database).run()
+        assert studies.state(database, "tiny") == "failed"
+        submit(database)
+        worker(database).run()
+        assert studies.state(database, "tiny") == "done"
+
+
+@pytest.mark.parametrize("error", [Diverged("at step 3"), OutOfMemory("no room")])
+def test_networks_that_cannot_be_trained_are_infeasible_and_the_study_goes_on(
+    sqlite_url: str, error: Exception
+) -> None:
+    def refuse(shape: Shape) -> None:
+        if shape.cells == (3,):
+            raise error
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        worker(database, FakeTrainer(before=refuse)).run()
+        assert progress(database, "tiny").state == "done"
+    [(outcome, reason)] = look(sqlite_url, "SELECT outcome, reason FROM hpo_slot WHERE number = 2")
+    assert (outcome, reason) == ("infeasible", str(error))
+
+
+def test_a_study_of_networks_none_of_which_trains_fails_with_the_reason(sqlite_url: str) -> None:
+    def refuse(_: Shape) -> None:
+        raise Diverged("always")
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        worker(database, FakeTrainer(before=refuse)).run()
+        found = status(database, "tiny")
+    assert (found["state"], found["trials"]["infeasible"]) == ("failed", 6)
+    assert "6 infeasible" in found["error"]
+
+
+def test_a_finalist_that_diverges_with_fresh_seeds_falls_out_with_a_warning(
+    sqlite_url: str,
+) -> None:
+    judging = threading.Event()
+    refused: list[tuple[int, ...]] = []
+
+    def refuse_the_first(shape: Shape) -> None:
+        if judging.is_set() and (not refused or refused[0] == shape.cells):
+            refused.append(shape.cells)
+            raise Diverged("at step 3")
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        one = worker(database, FakeTrainer(before=refuse_the_first))
+        while (claim := claim_of(database)).kind != "verdict":
+            one._work_on(claim)
+        judging.set()
+        one._work_on(claim)
+        answer = answer_of(database, "tiny")
+    assert answer.state == "done"
+    assert any("fell out: at step 3" in warning for warning in answer.warnings)
+    assert answer.cells != refused[0]
+
+
+def test_asked_to_stop_in_mid_trial_a_worker_gives_the_slot_back_and_keeps_its_networks(
+    database_url: str,
+) -> None:
+    stop, trained = threading.Event(), []
+
+    def stop_in_the_fourth(shape: Shape) -> None:
+        trained.append(shape)
+        if len(trained) == 4:
+            stop.set()
+
+    trainer = FakeTrainer(before=stop_in_the_fourth)
+    with opened(database_url) as database:
+        submit(database)
+        worker(database, trainer, stop).run()
+        assert look(database_url, "SELECT number, state, trial FROM hpo_slot WHERE trial = 1") == [
+            (2, "open", 1)
+        ]
+        assert results.count_networks(database, "tiny") == 3
+        again = FakeTrainer()
+        worker(database, again).run()
+        now = progress(database, "tiny")
+        assert (now.state, now.trials.ended) == ("done", 6)
+        assert now.networks == len(trainer.trained) + len(again.trained)
+
+
+def test_a_worker_that_lost_its_lease_drops_the_trial_within_a_beat(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.05)
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database, "zoe")
+
+        def lose(_: Shape) -> None:
+            let_leases_expire(database_url)
+            assert claim_of(database, "bob").number == claim.number
+            eventually(lambda: not heart_beats(), within_s=5)
+
+        worker(database, FakeTrainer(before=lose))._work_on(claim)
+        assert results.count_networks(database, "tiny") == 0
+    assert look(database_url, "SELECT state, worker FROM hpo_slot WHERE number = 1") == [
+        ("taken", "bob")
+    ]
+
+
+def heart_beats() -> bool:
+    return any(thread.name == "heart" for thread in threading.enumerate())
+
+
+def test_work_on_a_deleted_study_is_dropped(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.05)
+    trainer = FakeTrainer(before=lambda _: studies.delete(database, "tiny"))
+    with opened(sqlite_url) as database:
+        submit(database)
+        worker(database, trainer).run()
+        assert studies.names(database) == []
+    assert look(sqlite_url, "SELECT count(*) FROM hpo_network") == [(0,)]
+
+
+def test_a_mishap_of_the_database_ends_the_worker_and_not_the_study(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_connection(*_: object) -> None:
+        raise DatabaseError("the connection is lost")
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        with monkeypatch.context() as patch:
+            patch.setattr(results, "record_network", lose_connection)
+            with pytest.raises(DatabaseError, match="connection is lost"):
+                worker(database).run()
+        assert studies.state(database, "tiny") == "running"
+        assert look(sqlite_url, "SELECT state FROM hpo_slot WHERE number = 1") == [("open",)]
+        worker(database).run()
+        assert studies.state(database, "tiny") == "done"
+
+
+def test_a_mistake_in_the_data_fails_the_study_at_once(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DataError("column 'y' is empty")
+
+    monkeypatch.setattr(module, "forecast_benchmarks", refuse)
+    with opened(sqlite_url) as database:
+        submit(database)
+        worker(database).run()
+        assert status(database, "tiny")["error"] == "column 'y' is empty"
+
+
+def test_a_worker_with_nothing_to_do_is_still_seen_to_live(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.02)
+    beat = "SELECT last_beat FROM hpo_worker"
+    stop = threading.Event()
+    with opened(database_url) as database:
+        submit(database)
+        claim_of(database, "bob")
+        idle = worker(database, stop=stop)
+        enrolled = look(database_url, beat)
+        thread = threading.Thread(target=idle.run)
+        thread.start()
+        try:
+            eventually(lambda: look(database_url, beat) > enrolled, within_s=10)
+        finally:
+            stop.set()
+            thread.join()
