@@ -1,5 +1,6 @@
 """Words in, words out: the command line."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import make_dataclass
@@ -96,6 +97,9 @@ def main(words: list[str] | None = None) -> int:
         return _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except BrokenPipeError:  # `hpo ... | head`: no one reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return code if isinstance(code, int) else 0
 
 

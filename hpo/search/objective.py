@@ -12,57 +12,13 @@ from numpy.typing import NDArray
 from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
 from hpo.fitting.fit import fit_network
+from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned, Rival
 from hpo.search.pruning import keep
 from hpo.sizing.metric import score
 from hpo.sizing.resampling import Origins
 from hpo.spec.candidate import Candidate
 from hpo.training.trainer import Diverged, OutOfMemory, Stopped, Trainer
 
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkRecord:
-    """One network (trial, fold, seed) as it is kept: its errors and how it was trained."""
-
-    fold: int
-    seed: int
-    losses_O: NDArray[np.float64]
-    steps: int
-    train_loss: float
-    watch_loss: float
-    wall_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rival:
-    """The best trial so far: its losses_SO, and the spread of scores between seeds."""
-
-    losses_SO: NDArray[np.float64]
-    seed_sd: float
-
-
-@dataclass(frozen=True)
-class Completed:
-    """All networks of the trial are trained; `score` is its mean error."""
-
-    score: float
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """Clearly worse than the best trial after one pass over the folds; `score` is of that pass."""
-
-    score: float
-    reason: str
-
-
-@dataclass(frozen=True)
-class Infeasible:
-    """This network cannot be trained here: it diverges, or has no room, or takes too long."""
-
-    reason: str
-
-
-Outcome = Completed | Pruned | Infeasible
 Key = tuple[int, int]
 
 

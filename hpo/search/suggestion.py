@@ -52,14 +52,17 @@ def suggest(prepared: Prepared, history: Sequence[FrozenTrial], number: int) -> 
 
 
 def _finite(history: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Infeasible trials as bad as the worst feasible one: GPSampler would do it, with a warning."""
+    """Infeasible trials as bad as the worst feasible one, without their constraint.
+
+    GPSampler refuses a history in which some trials have a constraint and some have none.
+    """
     values = [t.value for t in history if t.state == TrialState.COMPLETE and t.value is not None]
     worst = max((v for v in values if math.isfinite(v)), default=0.0)
     found = []
     for trial in history:
         if trial.state == TrialState.COMPLETE and trial.value == math.inf:
             trial = copy.copy(trial)
-            trial.value = worst
+            trial.value, trial.system_attrs = worst, {}
         found.append(trial)
     return found
 

@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 from hpo.data.prepare import Prepared
 from hpo.errors import StudyFailed
 from hpo.fitting.fit import window_count
-from hpo.search.objective import (
-    NetworkRecord,
-    Surroundings,
-    origins_of,
-    refuse_not_finite,
-    train_record,
-)
+from hpo.search.objective import Surroundings, origins_of, refuse_not_finite, train_record
+from hpo.search.outcome import NetworkRecord
 from hpo.search.space import to_candidate
 from hpo.service import results, studies
 from hpo.service.advice import advice

@@ -7,7 +7,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from hpo.search.objective import NetworkRecord
+from hpo.search.outcome import NetworkRecord
 from hpo.service.claims import Claim, held
 from hpo.service.database import Database
 from hpo.service.tables import benchmarks, networks

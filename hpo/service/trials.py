@@ -8,7 +8,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.data.prepare import Prepared
-from hpo.search.objective import Completed, Infeasible, Outcome, Pruned
+from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest
 from hpo.service.claims import Claim, bind

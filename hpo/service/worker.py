@@ -17,17 +17,8 @@ from hpo.data.load import from_parquet
 from hpo.data.panel import check
 from hpo.data.prepare import Prepared, prepare
 from hpo.errors import DatabaseError, HpoError
-from hpo.search.objective import (
-    Completed,
-    Infeasible,
-    NetworkRecord,
-    Outcome,
-    Pruned,
-    Rival,
-    Surroundings,
-    TrainingStopped,
-    run_trial,
-)
+from hpo.search.objective import Surroundings, TrainingStopped, run_trial
+from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned, Rival
 from hpo.search.pruning import seed_spread
 from hpo.search.space import to_candidate
 from hpo.service import results, studies, trials

@@ -9,7 +9,7 @@ import pytest
 
 from hpo.spec.answer import Answer
 from tests.commands import Cli
-from tests.e2e.conftest import ASKED, TINY
+from tests.e2e.conftest import ASKED, TINY, Answered, hpo_in_process
 
 SECTIONS = (
     *("Data", "Windows", "Judged on", "Bound", "Study", "Benchmarks", "ANSWER", "Size"),
@@ -21,6 +21,8 @@ lookback horizon strategy steps transform alpha bound weights degrees_of_freedom
 score_se test_score test_se test_origins benchmarks benchmarks_test best_benchmark lstm_justified
 reasons warnings trials networks wall_s device engine seed fingerprint versions model report storage
 """
+CHECKED = "ok samples inputs outputs season folds origins bound warnings"
+BOUND = {"rule", "samples", "inputs", "outputs", "alpha", "max_cells", "hit"}
 BENCHMARKS = {"naive", "seasonal_naive", "drift", "auto_ets", "theta", "ridge"}
 
 
@@ -32,140 +34,120 @@ def object_in(text: str) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 def test_the_output_tells_data_bound_benchmarks_answer_and_place_in_this_order(
-    answered: tuple[Cli, str],
+    answered: Answered,
 ) -> None:
-    cli, told = answered
-    places = [re.search(rf"^{section}\b", told, re.MULTILINE) for section in SECTIONS]
-    assert None not in places
+    places = [re.search(rf"^{s}\b", answered.printed, re.MULTILINE) for s in SECTIONS]
     starts = [place.start() for place in places if place]
+    assert len(starts) == len(SECTIONS)
     assert starts == sorted(starts)
-    assert cli.storage in told
-    assert "hpo answer told" in told
+    assert answered.storage in answered.printed
+    assert "hpo answer told" in answered.printed
 
 
-def test_no_line_is_wider_than_the_terminal(answered: tuple[Cli, str]) -> None:
-    cli, told = answered
-    narrow = cli("answer", "told", env={"COLUMNS": "80"}).stdout
-    for text, columns in ((told, 100), (narrow, 80)):
-        wide = [line for line in text.splitlines() if len(line) > columns]
-        assert all(cli.storage in line for line in wide), "only a URL is never broken"
-    assert narrow.split() == told[told.index("\nANSWER") :].split()
+def test_no_line_is_wider_than_the_terminal(
+    answered: Answered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = answered.printed
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = answered("answer", "told").out
+    for text, width in ((printed, 100), (narrow, 80)):
+        wide = [line for line in text.splitlines() if len(line) > width]
+        assert all(answered.storage in line for line in wide), "only a URL is never broken"
+    assert narrow.split() == printed[printed.index("\nANSWER") :].split()
 
 
-def test_thin_evidence_is_said(answered: tuple[Cli, str]) -> None:
-    cli, _ = answered
-    warnings = " ".join(object_in(cli("answer", "told", "--json").stdout)["warnings"])
+def test_thin_evidence_is_said(answered: Answered) -> None:
+    warnings = " ".join(object_in(answered("answer", "told", "--json").out)["warnings"])
     assert "only 1 seed" in warnings
     assert "--seeds" in warnings
 
 
-def test_the_answer_as_json_has_every_key(answered: tuple[Cli, str]) -> None:
-    cli, _ = answered
-    ended = cli("answer", "told", "--json")
-    assert ended.returncode == 0
-    assert ended.stderr == ""
-    answer = object_in(ended.stdout)
+def test_the_answer_as_json_has_every_key(answered: Answered) -> None:
+    ended = answered("answer", "told", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    answer = object_in(ended.out)
     assert set(KEYS.split()) <= set(answer)
-    assert answer["study"] == "told"
-    assert answer["state"] == "done"
+    assert (answer["study"], answer["state"]) == ("told", "done")
     assert len(answer["cells"]) == answer["layers"]
     assert sum(answer["trials"].values()) == 3
     assert set(answer["benchmarks"]) == set(answer["benchmarks_test"]) == BENCHMARKS
-    assert {"rule", "samples", "inputs", "outputs", "alpha", "max_cells", "hit"} == set(
-        answer["bound"]
-    )
+    assert set(answer["bound"]) == BOUND
     assert Answer.model_validate(answer).model_dump(mode="json") == answer
 
 
-def test_status_counts_the_trials(answered: tuple[Cli, str]) -> None:
-    cli, _ = answered
-    one = object_in(cli("status", "told", "--json").stdout)
+def test_status_counts_the_trials(answered: Answered) -> None:
+    one = object_in(answered("status", "told", "--json").out)
     assert set(one) == {"study", "state", "trials", "budget", "best", "workers", "error"}
-    assert one["state"] == "done"
-    assert one["budget"] == 3
+    assert (one["state"], one["budget"]) == ("done", 3)
     assert one["trials"]["complete"] + one["trials"]["pruned"] == 3
     assert set(one["best"]) == {"layers", "cells", "score"}
-    assert object_in(cli("status", "--json").stdout)["studies"] == [one]
-    assert cli("status").stdout.startswith("told  done  3 of 3 trials (")
+    assert object_in(answered("status", "--json").out)["studies"] == [one]
+    assert answered("status").out.startswith("told  done  3 of 3 trials (")
 
 
-def test_the_same_command_again_prints_the_stored_answer(answered: tuple[Cli, str]) -> None:
-    cli, told = answered
-    before = cli("answer", "told", "--json").stdout
-    again = cli("run", "sales.csv", *ASKED, *TINY, "--name", "told")
-    assert again.returncode == 0
-    assert "told: answered before" in again.stdout
-    assert again.stdout[again.stdout.index("\nANSWER") :] == told[told.index("\nANSWER") :]
-    assert cli("answer", "told", "--json").stdout == before
+def test_the_same_command_again_prints_the_stored_answer(answered: Answered) -> None:
+    before = answered("answer", "told", "--json").out
+    again = answered("run", answered.csv, *ASKED, *TINY, "--name", "told")
+    assert again.code == 0
+    assert "told: answered before" in again.out
+    verdict = answered.printed[answered.printed.index("\nANSWER") :]
+    assert again.out.endswith(verdict)
+    assert answered("answer", "told", "--json").out == before
 
 
 def test_a_changed_study_under_a_chosen_name_is_refused_with_the_difference(
-    answered: tuple[Cli, str],
+    answered: Answered,
 ) -> None:
-    cli, _ = answered
-    ended = cli("run", "sales.csv", *ASKED, *TINY, "--name", "told", "--batch-size", "16")
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert "training.batch_size" in ended.stderr
-    assert "16" in ended.stderr
-    assert "32" in ended.stderr
+    changed = (*ASKED, *TINY, "--name", "told", "--batch-size", "16", "--quiet")
+    ended = answered("run", answered.csv, *changed)
+    assert ended.code == 2
+    assert re.fullmatch(r"hpo: .*training.batch_size: 16 here, 32 there.*\n", ended.err)
 
 
 def test_one_seed_and_one_worker_give_one_answer_on_both_databases(
-    answered: tuple[Cli, str], postgres_url: str
+    answered: Answered, cli: Cli, postgres_url: str
 ) -> None:
-    cli, _ = answered
-    words = ("run", "sales.csv", *ASKED, *TINY, "--name", "told", "--json")
+    words = ("run", answered.csv, *ASKED, *TINY, "--name", "told", "--json")
     ended = cli(*words, "--storage", postgres_url)
     assert ended.returncode == 0, ended.stderr
     on_postgres = object_in(ended.stdout)
-    on_sqlite = object_in(cli("answer", "told", "--json").stdout)
+    on_sqlite = object_in(answered("answer", "told", "--json").out)
     same = ("layers", "cells", "score", "score_se", "test_score", "benchmarks", "reasons", "steps")
     assert {k: on_postgres[k] for k in same} == {k: on_sqlite[k] for k in same}
     assert "ANSWER" not in ended.stderr
     assert "Benchmarks  MASE" in ended.stderr
 
 
-def test_a_study_of_a_csv_is_named_by_its_stem_and_fingerprint(cli: Cli, sales_csv: Path) -> None:
-    facts = object_in(cli("check", sales_csv, *ASKED, "--json").stdout)
+def test_a_study_of_a_csv_is_named_by_its_stem_and_fingerprint(sales_csv: Path) -> None:
+    facts = object_in(hpo_in_process("check", sales_csv, *ASKED, "--json").out)
     assert re.fullmatch(r"sales-[0-9a-f]{6}", facts["study"])
-    other = object_in(cli("check", sales_csv, *ASKED, "--seed", "1", "--json").stdout)
+    assert set(CHECKED.split()) <= set(facts)
+    other = object_in(hpo_in_process("check", sales_csv, *ASKED, "--seed", "1", "--json").out)
     assert other["study"] != facts["study"]
-    assert {"ok", "samples", "inputs", "outputs", "season", "folds", "origins", "bound"} <= set(
-        facts
-    )
 
 
-def test_a_time_limit_ends_with_a_verdict_and_two_workers_share_the_study(
-    cli: Cli, sales_csv: Path
-) -> None:
-    words = ("--trials", "900", "--folds", "2", "--seeds", "1", "--max-steps", "300")
-    limits = ("--workers", "2", "--timeout", "4", "--name", "cut", "--quiet", "--json")
-    ended = cli("run", sales_csv, *ASKED, *words, "--cells", "2:6", *limits)
-    assert ended.returncode == 0, ended.stderr
-    answer = object_in(ended.stdout)
-    assert answer["state"] == "done"
-    assert answer["layers"] is not None
-    assert 0 < sum(answer["trials"].values()) < 900
-    assert any("time limit" in warning for warning in answer["warnings"])
-    assert ended.stderr == ""
+def test_a_deleted_study_is_unknown(answered: Answered, tmp_path: Path) -> None:
+    copy = answered.copy_to(tmp_path)
+    unknown = copy("delete", "gone", "--json")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "no study 'gone'" in unknown.err
+    assert "told" in unknown.err, "the studies that are there are named"
+    assert object_in(copy("delete", "told", "--json").out) == {"deleted": "told"}
+    assert copy("answer", "told").code == 2
+    assert copy("status").out == "no studies yet\n"
 
 
-def test_a_deleted_study_is_unknown_and_the_others_are_named(cli: Cli, sales_csv: Path) -> None:
-    assert (
-        cli("run", sales_csv, *ASKED, "--device", "mps", "--storage", cli.storage).returncode == 2
-    )
-    assert cli("status").returncode == 4
-    limited = ("--trials", "1", "--folds", "2", "--seeds", "1", "--max-steps", "5", "--quiet")
-    assert cli("run", sales_csv, *ASKED, *limited, "--name", "kept").returncode == 0
-    unknown = cli("delete", "gone", "--json")
-    assert unknown.returncode == 2
-    assert "no study 'gone'" in unknown.stderr
-    assert "kept" in unknown.stderr
-    assert object_in(cli("delete", "kept", "--json").stdout) == {"deleted": "kept"}
-    assert cli("answer", "kept").returncode == 2
-    assert cli("status").stdout == "no studies yet\n"
+def test_an_unknown_device_is_refused_before_a_study_is_stored(cli: Cli, sales_csv: Path) -> None:
+    ended = cli("run", sales_csv, *ASKED, "--device", "mps", "--quiet")
+    assert ended.returncode == 2
+    assert "'mps' is not on this machine" in ended.stderr
+    assert hpo_in_process("status", "--storage", cli.storage).code == 4
 
 
 @pytest.mark.parametrize(
@@ -175,17 +157,16 @@ def test_a_deleted_study_is_unknown_and_the_others_are_named(cli: Cli, sales_csv
         (("answer", "told", "--storage", "postgresql://ann:secret@127.0.0.1:1/hpo"), 4),
         (("status", "--storage", "nonsense"), 4),
         (("check", "gone.csv", "--target", "sales"), 3),
+        (("check", "sales.csv", "--target", "month"), 3),
         (("check", "gone.toml"), 2),
         (("frobnicate",), 2),
-        (("run", "sales.csv", "--target", "sales", "--device", "mps", "--quiet"), 2),
     ],
 )
-def test_every_refusal_is_one_line_on_stderr(
-    answered: tuple[Cli, str], words: tuple[str, ...], code: int
+def test_every_refusal_of_a_process_is_one_line_on_stderr(
+    cli: Cli, sales_csv: Path, words: tuple[str, ...], code: int
 ) -> None:
-    cli, _ = answered
+    assert sales_csv.exists()
     ended = cli(*words)
-    assert ended.returncode == code
-    assert ended.stdout == ""
+    assert (ended.returncode, ended.stdout) == (code, "")
     assert re.fullmatch(r"hpo: .+\n", ended.stderr)
     assert "secret" not in ended.stderr

@@ -56,6 +56,15 @@ def test_help_names_every_command_and_option(help_of: dict[str, str]) -> None:
     assert 'default: ""' not in "".join(help_of.values())
 
 
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "hpo", "bound", "--samples", "10", "--json"]
+    ended = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 def test_every_command_is_tried_here() -> None:
     assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hpo.search.objective import NetworkRecord
+from hpo.search.outcome import NetworkRecord
 from hpo.service import results, studies
 from hpo.service.claims import (
     LEASE_S,

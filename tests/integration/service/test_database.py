@@ -14,7 +14,7 @@ from psycopg import sql
 from hpo.errors import DatabaseError
 from hpo.service import database as module
 from hpo.service.database import open_database
-from hpo.service.tables import metadata
+from hpo.service.tables import SCHEMA_VERSION, metadata
 from tests.integration.service.stage import change, look, opened
 from tests.integration.service.together import in_processes, open_once
 
@@ -25,7 +25,7 @@ def test_ten_processes_that_open_an_empty_database_at_once_make_its_tables_once(
     attempt: int,  # noqa: ARG001  a race shows now and then
 ) -> None:
     assert in_processes(10, open_once, database_url) == [0] * 10
-    assert look(database_url, "SELECT version FROM hpo_schema") == [(module.SCHEMA_VERSION,)]
+    assert look(database_url, "SELECT version FROM hpo_schema") == [(SCHEMA_VERSION,)]
     assert look(database_url, "SELECT count(*) FROM alembic_version") == [(1,)]
 
 

@@ -15,6 +15,7 @@ from hpo.service.status import progress
 from hpo.service.supervisor import Supervisor
 from hpo.service.worker import Worker
 from hpo.spec.study import Study
+from hpo.training.device import use_threads
 from hpo.training.torch_trainer import TorchTrainer
 from tests.integration.service.stage import let_leases_expire, look, opened, submit, worker
 from tests.unit.search.fake_trainer import tiny_study
@@ -68,6 +69,7 @@ def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
         process.kill()
         process.wait()
     let_leases_expire(database_url)
+    use_threads(1)
     before = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
     with opened(database_url) as database:
         worker(database, TorchTrainer("cpu")).run()

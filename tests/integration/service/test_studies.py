@@ -5,7 +5,7 @@ import pytest
 import sqlalchemy as sa
 
 from hpo.errors import StudyConflict, UnknownStudy
-from hpo.search.objective import Completed
+from hpo.search.outcome import Completed
 from hpo.service import studies, trials
 from hpo.service.claims import settle, take
 from hpo.service.registry import enroll

@@ -3,9 +3,9 @@
 import pytest
 from optuna.trial import TrialState
 
-from hpo.search.objective import Completed, Infeasible, Outcome, Pruned
+from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.service import studies, trials
-from hpo.service.claims import LeaseLost, settle
+from hpo.service.claims import LeaseLost, bind, settle
 from hpo.service.database import Database
 from hpo.service.worker import Worker
 from tests.integration.service.stage import (
@@ -134,7 +134,7 @@ def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
         settle(database, taken, "complete", score=1.0)
         trials.tell(database, kept, Completed(1.0))
         with pytest.raises(LeaseLost):
-            trials.bind(database, lost, trials._create(database, study, lost, PREPARED, []))
+            bind(database, lost, trials._create(database, study, lost, PREPARED, []))
         trials.close_orphans(database, study)
         states = [trial.state for trial in trials.all_trials(database, study)]
     assert states == [TrialState.COMPLETE, TrialState.FAIL]

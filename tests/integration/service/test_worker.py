@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from hpo.errors import DataError, DatabaseError
+from hpo.errors import DatabaseError, DataError
 from hpo.service import results, studies, trials
 from hpo.service import worker as module
 from hpo.service.answers import answer_of

@@ -46,7 +46,7 @@ def tiny_frame(rows: int = 80, seed: int = 0) -> pd.DataFrame:
 
 def tiny_prepared(*, rows: int = 80, **sections: dict[str, Any]) -> Prepared:
     """`tiny_study` met with `tiny_frame`."""
-    study = tiny_study(**sections)
+    study = tiny_study("tiny", **sections)
     return prepare(study, check(tiny_frame(rows), study.data))
 
 

@@ -1,0 +1,55 @@
+"""What comes of a trial: its networks as they are kept, and how it ended.
+
+Shapes: S seeds, O origins of all folds one after another.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecord:
+    """One network (trial, fold, seed) as it is kept: its errors and how it was trained."""
+
+    fold: int
+    seed: int
+    losses_O: NDArray[np.float64]
+    steps: int
+    train_loss: float
+    watch_loss: float
+    wall_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """The best trial so far: its losses_SO, and the spread of scores between seeds."""
+
+    losses_SO: NDArray[np.float64]
+    seed_sd: float
+
+
+@dataclass(frozen=True)
+class Completed:
+    """All networks of the trial are trained; `score` is its mean error."""
+
+    score: float
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Clearly worse than the best trial after one pass over the folds; `score` is of that pass."""
+
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Infeasible:
+    """This network cannot be trained here: it diverges, or has no room, or takes too long."""
+
+    reason: str
+
+
+Outcome = Completed | Pruned | Infeasible
