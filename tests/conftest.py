@@ -1,5 +1,6 @@
 """What tests are given: databases of their own, and the command line."""
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -11,6 +12,8 @@ import pytest
 from psycopg import sql
 
 from tests.commands import Cli
+
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side: more threads only wait
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from hpo.data.columns import (
 from hpo.errors import DataError
 from hpo.spec.study import Data
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Header:
 
 
 def read_csv(path: Path, data: Data) -> pd.DataFrame:
-    """The named columns of a UTF-8 CSV file with a header; commas, semicolons or tabs between.
+    """The named columns of a UTF-8 CSV file with a header, separated by , ; tab or |.
 
     The index is the line of each row. Raises DataError naming file, line, column and value.
     """
@@ -94,6 +94,12 @@ def _read_header(path: Path, needed: Sequence[str]) -> _Header:
     header = max(readings, key=lambda reading: reading[:2])[2]
     if any(_is_undecodable(name) for name in header.names):
         raise _bad_encoding(path, header.lines)
+    if any(not name.isprintable() for name in header.names):
+        raise DataError(
+            "not a text file: its first line holds control characters",
+            where=str(path),
+            remedy="give a CSV file (UTF-8) or a Parquet file (.parquet)",
+        )
     return header
 
 

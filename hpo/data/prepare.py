@@ -14,6 +14,7 @@ from hpo.data.windows import count_windows
 from hpo.errors import SpecError
 from hpo.sizing.bound import Limit, fits, largest_equal_cells
 from hpo.spec.study import Study
+from hpo.spec.words import counted
 
 Ints = npt.NDArray[np.int64]
 Strategy = Literal["direct", "recursive"]
@@ -149,16 +150,19 @@ def _choose_strategy(
 
 
 def _refuse_no_network(study: Study, limit: Limit) -> Limit:
-    fewest = study.space.cells[0]
-    if fits((fewest,), limit):
+    layers, fewest = study.space.layers[0], study.space.cells[0]
+    if fits((fewest,) * layers, limit):
         return limit
-    left = largest_equal_cells(1, limit) or 0
+    left = largest_equal_cells(layers, limit) or 0
+    other_rules = "off" if limit.rule == "formula" else "formula or off"
     raise SpecError(
-        f"the bound leaves no network: at most {left} cells in one layer where space.cells begins "
-        f"at {fewest} (bound.rule={limit.rule}, bound.alpha={limit.alpha:g}, "
-        f"{limit.samples:,} samples, {limit.inputs} inputs, {limit.outputs} outputs)",
+        f"the bound leaves no network: at most {counted(left, 'cell')} in each of "
+        f"{counted(layers, 'layer')} where space.cells begins at {fewest} "
+        f"(bound.rule={limit.rule}, bound.alpha={limit.alpha:g}, "
+        f"{counted(limit.samples, 'sample')}, {counted(limit.inputs, 'input')}, "
+        f"{counted(limit.outputs, 'output')})",
         remedy="give more rows, a smaller task.horizon or task.lookback, task.strategy=recursive, "
-        "a lower bound.alpha, bound.rule=formula or off, or fewer space.cells",
+        f"a lower bound.alpha, bound.rule={other_rules}, or fewer space.layers or space.cells",
     )
 
 

@@ -68,8 +68,7 @@ def into_bound(params: Mapping[str, Any], prepared: Prepared) -> Params:
     """The parameters with their network shrunk, where it must, into the bound in force.
 
     A network loses cells in proportion, and its last layers where even the fewest cells do not
-    fit. prepare() has made sure that one layer of the fewest cells fits; fewer layers than the
-    space's fewest is the way out when the space asks for more than the bound leaves.
+    fit; prepare() has made sure that the smallest network of the space does.
     """
     fewest = prepared.study.space.cells[0]
     cells = to_candidate(params, prepared.study, prepared.lookbacks).cells

@@ -186,12 +186,20 @@ def start(database: Database, name: str) -> None:
 def close_budget(database: Database, name: str) -> int:
     """Let nothing new begin: slots of trials that no one works on end as skipped; returns how many.
 
-    What runs is finished, then the verdict is made on what there is.
+    What runs is finished, then the verdict is made on what there is: where no trial is complete
+    or runs, the first one is left open.
     """
+    of_trials = (slots.c.study == name, slots.c.kind == "trial")
+    some = sa.select(slots.c.number).where(
+        *of_trials, sa.or_(slots.c.state == "taken", slots.c.outcome == "complete")
+    )
+    first = sa.select(sa.func.min(slots.c.number)).where(*of_trials, slots.c.state == "open")
     with database.transaction() as connection:
+        has_some = connection.execute(some.limit(1)).first() is not None
+        kept = -1 if has_some else connection.execute(first).scalar_one_or_none()
         closed = connection.execute(
             slots.update()
-            .where(slots.c.study == name, slots.c.kind == "trial", slots.c.state == "open")
+            .where(*of_trials, slots.c.state == "open", slots.c.number != kept)
             .values(state="ended", outcome="skipped")
         )
         connection.execute(

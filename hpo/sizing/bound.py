@@ -157,10 +157,14 @@ def table(
 ) -> dict[str, dict[str, dict[str, int | None]] | int]:
     """Largest equal cells per rule and number of layers, and the data's degrees of freedom.
 
+    Raises SpecError for numbers out of their range.
+
     >>> found = table(1_000, inputs=1, outputs=1, alpha=2)
     >>> found["degrees_of_freedom"], found["rules"]["freedom"]
     (2000, {'1': 14, '2': 8, '3': 6})
     """
+    if samples < 1:
+        raise SpecError(f"samples={samples} must be at least 1")
     limits = [
         Limit(rule=rule, samples=samples, inputs=inputs, outputs=outputs, alpha=alpha)
         for rule in RULES

@@ -170,3 +170,13 @@ def test_every_refusal_of_a_process_is_one_line_on_stderr(
     assert (ended.returncode, ended.stdout) == (code, "")
     assert re.fullmatch(r"hpo: .+\n", ended.stderr)
     assert "secret" not in ended.stderr
+
+
+def test_a_time_limit_before_the_first_trial_still_ends_with_a_verdict(
+    cli: Cli, sales_csv: Path
+) -> None:
+    ended = cli("run", sales_csv.name, *ASKED, *TINY, "--timeout", "0.01", "--json")
+    assert ended.returncode == 0, ended.stderr
+    answer = object_in(ended.stdout)
+    assert sum(answer["trials"].values()) == 1
+    assert any("time limit" in warning for warning in answer["warnings"])

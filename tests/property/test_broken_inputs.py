@@ -68,7 +68,7 @@ def with_line(number: int, text: str) -> str:
 
 
 GOOD = "\n".join(LINES) + "\n"
-SEPARATED = GOOD.replace(",", "|")
+SEPARATED = GOOD.replace(",", "~")
 EUROPEAN = GOOD.replace(",", ";").replace(".5", ",5")
 
 
@@ -127,7 +127,7 @@ BROKEN_BYTES = {
     "utf-16": (GOOD.encode("utf-16"), "not UTF-8"),
     "latin-1": (with_line(11, "2000-10-01,é").encode("latin-1"), "line 11"),
     "latin-1 header": (GOOD.replace("month", "mönth").encode("latin-1"), "line 1"),
-    "binary": (bytes(range(256)) * 20, "no column 'month'"),
+    "binary": (bytes(range(256)) * 20, "not a text file"),
     "nul": (GOOD.replace("2000-10", "20\0-10").encode(), "line 11"),
 }
 

@@ -12,9 +12,9 @@ from hpo.service.registry import workers_of
 from hpo.service.status import progress, status
 from hpo.training.trainer import Diverged, OutOfMemory, Shape
 from tests.integration.service.stage import (
+    change,
     claim_of,
     first_trial,
-    let_leases_expire,
     look,
     opened,
     submit,
@@ -176,22 +176,28 @@ def test_a_worker_that_lost_its_lease_drops_the_trial_within_a_beat(
     monkeypatch.setattr(module, "BEAT_S", 0.05)
     with opened(database_url) as database:
         submit(database)
-        claim = first_trial(database, "zoe")
 
         def lose(_: Shape) -> None:
-            let_leases_expire(database_url)
-            assert claim_of(database, "bob").number == claim.number
-            eventually(lambda: not heart_beats(), within_s=5)
+            take_over = "UPDATE hpo_slot SET token = token + 1, worker = 'bob' WHERE number = 1"
+            change(database_url, take_over)  # at once: a beat in between would save the lease
+            wait_for_a_beat(database_url)
+            wait_for_a_beat(database_url)  # the first may have been under way
 
-        worker(database, FakeTrainer(before=lose))._work_on(claim)
+        trainer = FakeTrainer(before=lose)
+        one = worker(database, trainer)
+        one._work_on(first_trial(database, one.id))
+        assert trainer.trained == []
         assert results.count_networks(database, "tiny") == 0
     assert look(database_url, "SELECT state, worker FROM hpo_slot WHERE number = 1") == [
         ("taken", "bob")
     ]
+    assert look(database_url, "SELECT state, failures FROM hpo_study") == [("queued", 0)]
 
 
-def heart_beats() -> bool:
-    return any(thread.name == "heart" for thread in threading.enumerate())
+def wait_for_a_beat(url: str) -> None:
+    beat = "SELECT last_beat FROM hpo_worker"
+    last = look(url, beat)
+    eventually(lambda: look(url, beat) != last, within_s=10)
 
 
 def test_work_on_a_deleted_study_is_dropped(

@@ -78,7 +78,7 @@ def test_a_bound_that_leaves_no_network_is_refused_with_the_numbers_that_could_c
     with pytest.raises(SpecError) as refusal:
         prepare(study(bound__rule="strict", bound__alpha=3.0, task__lookback=12), MONTHS)
     said = str(refusal.value)
-    for words in ("bound.rule=strict", "bound.alpha=3", "117 samples", "1 inputs", "begins at 2"):
+    for words in ("bound.rule=strict", "bound.alpha=3", "117 samples", "1 input,", "begins at 2"):
         assert words in said
 
 
