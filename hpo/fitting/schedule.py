@@ -12,7 +12,7 @@ from hpo.spec.study import Study
 from hpo.training.trainer import Plan
 
 CLIP_NORM = 1.0
-FEWEST_CHECK_STEPS, MOST_CHECK_STEPS = 20, 100
+FEWEST_CHECK_STEPS, MOST_CHECK_STEPS = 10, 100  # docs/decisions/0004
 LOSS_OF_METRIC = {"mase": "absolute", "mae": "absolute", "smape": "absolute", "rmse": "squared"}
 
 
@@ -21,7 +21,7 @@ def make_plan(
 ) -> Plan:
     """A plan of `steps` optimiser steps over `windows` training windows.
 
-    A check is due about once a pass over the windows, but not before 20 nor after 100 steps.
+    A check is due about once a pass over the windows, but not before 10 nor after 100 steps.
     """
     batch = min(study.training.batch_size, windows)
     once_through = math.ceil(windows / batch)

@@ -17,20 +17,16 @@ from hpo.spec.candidate import Candidate
 from hpo.spec.study import Study
 
 Params = dict[str, Any]
-NO_NETWORK = "prepare() refuses studies whose bound leaves no network"
 
 
 def distributions(prepared: Prepared) -> dict[str, BaseDistribution]:
     """Every parameter of the study with its limits: `layers, cells_1.., learning_rate, ...`.
 
     All cells are always sampled, also those of layers a trial does not have: parameters that come
-    and go would make TPE model each one by itself. Layers begin below the space's fewest where the
-    bound leaves fewer.
+    and go would make TPE model each one by itself.
     """
     space, lookbacks = prepared.study.space, prepared.lookbacks
-    smallest = project((space.cells[0],) * space.layers[0], prepared.limit, fewest=space.cells[0])
-    assert smallest is not None, NO_NETWORK
-    found: dict[str, BaseDistribution] = {"layers": IntDistribution(len(smallest), space.layers[1])}
+    found: dict[str, BaseDistribution] = {"layers": IntDistribution(*space.layers)}
     for layer in range(1, space.layers[1] + 1):
         found[f"cells_{layer}"] = IntDistribution(*space.cells, log=True)
     found["learning_rate"] = _rate(space.learning_rate)
@@ -73,7 +69,7 @@ def into_bound(params: Mapping[str, Any], prepared: Prepared) -> Params:
     fewest = prepared.study.space.cells[0]
     cells = to_candidate(params, prepared.study, prepared.lookbacks).cells
     fitting = project(cells, prepared.limit, fewest=fewest)
-    assert fitting is not None, NO_NETWORK
+    assert fitting is not None, "prepare() refuses studies whose bound leaves no network"
     projected = dict(params) | {"layers": len(fitting)}
     return projected | {f"cells_{layer}": c for layer, c in enumerate(fitting, start=1)}
 

@@ -22,7 +22,7 @@ RULES: dict[str, dict[str, Any]] = {
     "formula, small": {"rule": "formula", "alpha": 8.0},
     "freedom": {"rule": "freedom", "alpha": 1.0},
     "strict": {"rule": "strict", "alpha": 0.2},
-    "strict, small": {"rule": "strict", "alpha": 1.0},
+    "strict, small": {"rule": "strict", "alpha": 0.7},
 }
 
 

@@ -50,9 +50,9 @@ def test_a_batch_holds_no_more_windows_than_there_are(windows: int, size: int) -
 
 @pytest.mark.parametrize(
     ("windows", "every"),
-    [(1, 20), (32, 20), (640, 20), (641, 21), (1600, 50), (3200, 100), (10**6, 100)],
+    [(1, 10), (32, 10), (320, 10), (321, 11), (1600, 50), (3200, 100), (10**6, 100)],
 )
-def test_a_check_is_due_once_a_pass_but_not_before_20_nor_after_100_steps(
+def test_a_check_is_due_once_a_pass_but_not_before_10_nor_after_100_steps(
     windows: int, every: int
 ) -> None:
     assert planned(windows).check_every == every

@@ -76,8 +76,9 @@ def test_first_guesses_stay_in_the_space(
     assert [candidate.cells for candidate in found] == cells
 
 
-def test_where_the_bound_leaves_fewer_layers_than_the_spaces_fewest_layers_begin_there() -> None:
-    prepared = tiny_prepared(space={"layers": (2, 3), "cells": (2, 8)}, bound={"alpha": 8.0})
-    assert not fits((2, 2), prepared.limit)
-    assert distributions(prepared)["layers"] == IntDistribution(1, 3)
-    assert all(guess["layers"] == 1 for guess in first_guesses(prepared))
+def test_a_network_is_not_cut_below_the_spaces_fewest_layers() -> None:
+    prepared = tiny_prepared(space={"layers": (2, 3), "cells": (2, 8)}, bound={"alpha": 7.0})
+    assert fits((2, 2), prepared.limit)
+    assert not fits((2, 2, 2), prepared.limit)
+    large = {"layers": 3, "cells_1": 8, "cells_2": 8, "cells_3": 8, "learning_rate": 0.01}
+    assert into_bound(large, prepared) == large | {"layers": 2, "cells_1": 2, "cells_2": 2}
