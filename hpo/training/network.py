@@ -66,6 +66,22 @@ def load(shape: Shape, weights: Weights, device: str) -> Network:
     return network.to(device)
 
 
+def flatten(network: Network) -> Tensor:
+    """One leaf of all P weights, with a gradient; the network's weights and gradients become views.
+
+    A step then zeroes, clips and updates one tensor instead of five a layer: a fifth of its time.
+    """
+    weights = list(network.parameters())
+    flat_P = torch.cat([w.detach().reshape(-1) for w in weights]).requires_grad_()
+    flat_P.grad = torch.zeros_like(flat_P)
+    sizes = [w.numel() for w in weights]
+    pieces = zip(torch.split(flat_P.detach(), sizes), torch.split(flat_P.grad, sizes), strict=True)
+    for weight, (values, gradients) in zip(weights, pieces, strict=True):
+        weight.data = values.view_as(weight)
+        weight.grad = gradients.view_as(weight)
+    return flat_P
+
+
 def unload(network: Network) -> Weights:
     """The network's weights as float32 arrays of their own."""
     return {name: t.detach().cpu().numpy().copy() for name, t in network.state_dict().items()}

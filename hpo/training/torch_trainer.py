@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from hpo.training.network import Network, load, unload
+from hpo.training.network import Network, flatten, load, unload
 from hpo.training.trainer import (
     Check,
     Diverged,
@@ -113,27 +113,30 @@ class TorchTrainer:
 
         That is the step, the mean training loss since the last check, the first batch's loss.
         """
-        parameters = list(network.parameters())
+        flat_P = flatten(network)
+        gradient_P = flat_P.grad
+        assert gradient_P is not None
         optimiser = torch.optim.AdamW(
-            parameters, lr=1.0, weight_decay=plan.weight_decay, fused=self.device != "mps"
+            [flat_P], lr=1.0, weight_decay=plan.weight_decay, fused=self.device != "mps"
         )
         order_SB = torch.from_numpy(plan.order_SB).to(self.device)
         rates = plan.rates_S.tolist()
+        network.train()
         first = summed = torch.zeros((), device=self.device)
         since, last = 0, len(order_SB)
         for step, (batch_B, rate) in enumerate(zip(order_SB, rates, strict=True), start=1):
-            network.train()
             x_BTF, y_BK = windows.take(batch_B)
             value = _LOSSES[plan.loss](network(x_BTF), y_BK)
-            optimiser.zero_grad(set_to_none=True)
+            gradient_P.zero_()
             torch.autograd.backward(value)
-            nn.utils.clip_grad_norm_(parameters, plan.clip_norm)
+            gradient_P.mul_((plan.clip_norm / (gradient_P.norm() + 1e-6)).clamp(max=1.0))
             optimiser.param_groups[0]["lr"] = rate
             optimiser.step()
             summed, since = summed + value.detach(), since + 1
             first = value.detach() if step == 1 else first
             if step % plan.check_every == 0 or step == last:
                 yield step, summed.item() / since, first.item()
+                network.train()
                 summed, since = torch.zeros((), device=self.device), 0
 
 

@@ -18,7 +18,7 @@ from hpo.training.trainer import Plan, Samples, Shape, Trained
 
 FOLDER = Path(__file__).parent
 RELATIVE_TOLERANCE = 1e-3
-STEPS, CHECK_EVERY, BATCH = 300, 30, 16
+STEPS, CHECK_EVERY, BATCH = 160, 16, 16
 
 CASES = {
     "one-layer": (Shape(inputs=1, outputs=1, cells=(4,)), "absolute", True),
@@ -45,7 +45,7 @@ def train(case: str) -> Trained:
     )
     plan = Plan(
         order_SB=generator.integers(0, 140, size=(STEPS, BATCH)),
-        rates_S=np.full(STEPS, 0.01, dtype=np.float32),
+        rates_S=np.full(STEPS, 0.006, dtype=np.float32),
         loss="squared" if loss == "squared" else "absolute",
         clip_norm=1.0,
         weight_decay=0.01,
