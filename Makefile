@@ -7,7 +7,7 @@ BIN := .venv/bin
 install: .venv/installed
 
 run: install
-	$(BIN)/hpo run studies/airline.toml
+	$(BIN)/hpo run studies/airline.toml --workers 2
 
 test: lint
 	$(BIN)/pytest -n 2
