@@ -2,9 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import (
     App,
@@ -16,17 +14,8 @@ from cyclopts import (
     UnknownOptionError,
     UnusedCliTokensError,
 )
-from cyclopts.validators import Number
 
 from hpo.errors import HpoError
-from hpo.spec.options import from_words, options
-
-if TYPE_CHECKING:
-    from hpo.api import Question, StudyHandle
-    from hpo.service.status import Progress
-    from hpo.spec.answer import Answer
-
-Tell = Callable[[list[str]], None]
 
 app = App(
     name="hpo",
@@ -38,25 +27,6 @@ app = App(
 )
 
 
-def _option(leaf: str) -> tuple[str, Any, None]:
-    option = options()[leaf]
-    default = f" [{option.default}]" if option.default else ""
-    said = Parameter(help=option.help + default, negative="", metavar="VALUE")
-    return leaf, Annotated[str | None, said], None
-
-
-if TYPE_CHECKING:
-
-    class StudyOptions:
-        """Every value of a study, as typed; None where it was not."""
-
-else:
-    _FIELDS = [_option(leaf) for leaf in options()]
-    StudyOptions = make_dataclass("StudyOptions", _FIELDS, kw_only=True)
-    StudyOptions.__module__ = __name__  # cyclopts flattens only classes that are not "builtin"
-
-Options = Annotated[StudyOptions | None, Parameter(name="*", group="Values of the study")]
-Source = Annotated[str, Parameter(help="a study (.toml) or data (.csv, .parquet)")]
 Name = Annotated[str, Parameter(help="of a study in the database")]
 AnyName = Annotated[str, Parameter(help="of a study; all of them if left out", show_default=False)]
 Storage = Annotated[
@@ -68,18 +38,6 @@ Storage = Annotated[
 Json = Annotated[
     bool,
     Parameter(name="--json", help="one JSON object on stdout", negative="", show_default=False),
-]
-Quiet = Annotated[bool, Parameter(help="no progress", negative="", show_default=False)]
-Count = Annotated[int, Parameter(help="worker processes on this machine", metavar="N")]
-Threads = Annotated[int, Parameter(help="processor threads of each worker", metavar="N")]
-Seconds = Annotated[
-    float,
-    Parameter(
-        help="begin no new trial after so many seconds; 0: no limit",
-        metavar="SECONDS",
-        show_default=False,
-        validator=Number(gte=0),
-    ),
 ]
 Samples = Annotated[int, Parameter(help="training windows", metavar="N")]
 Inputs = Annotated[int, Parameter(help="target and covariates", metavar="N")]
@@ -130,7 +88,8 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def _say(lines: list[str], *, stream: Any = None) -> None:
+def say(lines: list[str], *, stream: Any = None) -> None:
+    """Print lines, broken to fit the terminal."""
     from hpo import screen
 
     out = stream or sys.stdout
@@ -138,121 +97,30 @@ def _say(lines: list[str], *, stream: Any = None) -> None:
     out.flush()
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print one JSON object on a line of its own."""
     import json
 
     sys.stdout.write(f"{json.dumps(value, allow_nan=False)}\n")
     sys.stdout.flush()
 
 
-@app.command
-def run(
-    source: Source,
-    /,
-    *,
-    options: Options = None,
-    storage: Storage = "",
-    workers: Count = 1,
-    threads: Threads = 1,
-    timeout: Seconds = 0.0,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """Find out how many layers and cells: train, compare, and print the answer."""
-    from hpo import api, events, screen
-
-    aside = sys.stderr if json else sys.stdout
-
-    def tell(lines: list[str]) -> None:
-        if not quiet:
-            _say(lines, stream=aside)
-
-    question = _ask(source, options)
-    tell(_opening_lines(question))
-    study = api.launch_question(
-        question,
-        storage=storage,
-        workers=workers,
-        threads=threads,
-        on_event=lambda event: tell([f"Study       {events.sentence(event)}"]),
-    )
-    answer = _wait(study, question, timeout, quiet=quiet, tell=tell)
-    if json:
-        _print_json(answer.model_dump(mode="json"))
-    else:
-        _say(screen.answer_lines(answer))
-    return 0
-
-
-def _opening_lines(question: "Question") -> list[str]:
-    from hpo import api, screen
-
-    asked = question.study.question
-    head = [f"Question    {asked}"] if asked else []
-    return head + screen.data_lines(api.describe(question))
-
-
-def _wait(
-    study: "StudyHandle", question: "Question", timeout_s: float, *, quiet: bool, tell: Tell
-) -> "Answer":
-    from hpo import events, screen
-
-    display = screen.ProgressDisplay(sys.stderr, question.study.budget.trials)
-    told = False
-
-    def on_progress(now: "Progress") -> None:
-        nonlocal told
-        if now.benchmarked and not told:
-            told = True
-            display.close()
-            tell(screen.benchmark_lines(study.answer().benchmarks, question.study.task.metric))
-        if not quiet:
-            display.show(now)
-
-    def on_event(event: events.Event) -> None:
-        if isinstance(event, events.TimeLimitReached):
-            display.close()
-            tell([f"Study       {events.sentence(event)}"])
-
-    try:
-        return study.wait(timeout_s=timeout_s, on_progress=on_progress, on_event=on_event)
-    finally:
-        display.close()
-
-
-def _ask(source: str, options: Any) -> "Question":
-    from hpo import api
-
-    typed = {k: v for k, v in vars(options).items() if v is not None} if options else {}
-    return api.ask(source, from_words(typed), name=typed.get("name", ""))
-
-
-@app.command
-def check(source: Source, /, *, options: Options = None, json: Json = False) -> int:
-    """Read and check the study and its data; train nothing."""
-    from hpo import api, screen
-
-    facts = api.describe(_ask(source, options))
-    if json:
-        _print_json(facts)
-    else:
-        _say(screen.data_lines(facts))
-    return 0
-
-
-@app.command
-def benchmark(source: Source, /, *, options: Options = None, json: Json = False) -> int:
-    """Score the classical forecasts on the study's folds and test span; train no network."""
-    from hpo import api, screen
-
-    found = api.benchmark(_ask(source, options))
-    if json:
-        _print_json(found)
-    else:
-        _say(screen.benchmark_lines(found["benchmarks"], found["metric"]))
-        _say(screen.benchmark_lines(found["benchmarks_test"], found["metric"], "On test"))
-        _say(screen.warning_lines(found["warnings"]))
-    return 0
+# Loaded when they are run: they know every value of a study, which takes time to import.
+app.command(
+    "hpo.study_commands:run",
+    name="run",
+    help="Find out how many layers and cells: train, compare, and print the answer.",
+)
+app.command(
+    "hpo.study_commands:check",
+    name="check",
+    help="Read and check the study and its data; train nothing.",
+)
+app.command(
+    "hpo.study_commands:benchmark",
+    name="benchmark",
+    help="Score the classical forecasts on the study's folds and test span; train no network.",
+)
 
 
 @app.command
@@ -269,11 +137,11 @@ def bound(
 
     found = table(samples, inputs, outputs, alpha=alpha)
     if json:
-        _print_json(found)
+        print_json(found)
         return 0
     from hpo import screen
 
-    _say(screen.bound_lines(found, samples, inputs, outputs, alpha))
+    say(screen.bound_lines(found, samples, inputs, outputs, alpha))
     return 0
 
 
@@ -285,15 +153,15 @@ def status(name: AnyName = "", /, *, storage: Storage = "", json: Json = False) 
     if name:
         found = api.open_study(name, storage=storage).status()
         if json:
-            _print_json(found)
+            print_json(found)
         else:
-            _say(screen.status_lines(found))
+            say(screen.status_lines(found))
         return 0
     every = api.statuses(storage=storage)
     if json:
-        _print_json({"studies": every})
+        print_json({"studies": every})
     else:
-        _say([line for found in every for line in screen.status_lines(found)] or ["no studies yet"])
+        say([line for found in every for line in screen.status_lines(found)] or ["no studies yet"])
     return 0
 
 
@@ -304,9 +172,9 @@ def answer(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
 
     found = api.open_study(name, storage=storage).answer()
     if json:
-        _print_json(found.model_dump(mode="json"))
+        print_json(found.model_dump(mode="json"))
     else:
-        _say(screen.answer_lines(found))
+        say(screen.answer_lines(found))
     return 0
 
 
@@ -317,7 +185,7 @@ def delete(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
 
     api.open_study(name, storage=storage).delete()
     if json:
-        _print_json({"deleted": name})
+        print_json({"deleted": name})
     else:
-        _say([f"{name} is deleted"])
+        say([f"{name} is deleted"])
     return 0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cyclopts import CycloptsError
 
-from hpo import cli
+from hpo import cli, study_commands
 from hpo.errors import SpecError
 from hpo.spec.options import from_keywords, from_words, options
 from hpo.spec.study import Study
@@ -145,7 +145,7 @@ def test_an_error_is_one_line_with_its_exit_code(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_ask", fail)
+    monkeypatch.setattr(study_commands, "_ask", fail)
     code = cli.main(["check", "a.csv"])
     said = capsys.readouterr().err
     assert (code, said) in [(2, "hpo: no; yes\n"), (130, "hpo: interrupted\n")]
@@ -166,3 +166,13 @@ def test_the_source_is_no_option() -> None:
     assert "source" not in options()
     with pytest.raises(SpecError, match="unknown keyword 'source'"):
         from_keywords({"source": "a.csv"})
+
+
+@pytest.mark.parametrize("name", ["run", "check", "benchmark"])
+def test_a_command_that_is_loaded_late_is_listed_with_its_own_words(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = getattr(study_commands, name).__doc__
+    assert cli.main(["--help"]) == 0
+    listed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"{name} {said}" in listed

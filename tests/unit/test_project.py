@@ -47,7 +47,17 @@ def test_imports_go_one_way() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["hpo", "hpo.cli", "hpo.spec.toml", "hpo.sizing.bound", "hpo.data.prepare", "hpo.api"]
+    "module",
+    [
+        "hpo",
+        "hpo.cli",
+        "hpo.study_commands",
+        "hpo.service.status",
+        "hpo.spec.toml",
+        "hpo.sizing.bound",
+        "hpo.data.prepare",
+        "hpo.api",
+    ],
 )
 def test_torch_is_not_loaded_before_it_is_needed(module: str) -> None:
     probe = f"import sys, {module}; print(*sorted({{'torch', 'statsforecast'}} & set(sys.modules)))"

@@ -1,0 +1,159 @@
+"""The commands that read a study: run, check, benchmark; hpo.cli loads them by name."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from hpo.cli import Json, Storage, print_json, say
+from hpo.spec.options import from_words, options
+
+if TYPE_CHECKING:
+    from hpo.api import Question, StudyHandle
+    from hpo.service.status import Progress
+    from hpo.spec.answer import Answer
+
+Tell = Callable[[list[str]], None]
+
+
+def _option(leaf: str) -> tuple[str, Any, None]:
+    option = options()[leaf]
+    default = f" [{option.default}]" if option.default else ""
+    said = Parameter(help=option.help + default, negative="", metavar="VALUE")
+    return leaf, Annotated[str | None, said], None
+
+
+if TYPE_CHECKING:
+
+    class StudyOptions:
+        """Every value of a study, as typed; None where it was not."""
+
+else:
+    _FIELDS = [_option(leaf) for leaf in options()]
+    StudyOptions = make_dataclass("StudyOptions", _FIELDS, kw_only=True)
+    StudyOptions.__module__ = __name__  # cyclopts flattens only classes that are not "builtin"
+
+Options = Annotated[StudyOptions | None, Parameter(name="*", group="Values of the study")]
+Source = Annotated[str, Parameter(help="a study (.toml) or data (.csv, .parquet)")]
+Quiet = Annotated[bool, Parameter(help="no progress", negative="", show_default=False)]
+Count = Annotated[int, Parameter(help="worker processes on this machine", metavar="N")]
+Threads = Annotated[int, Parameter(help="processor threads of each worker", metavar="N")]
+Seconds = Annotated[
+    float,
+    Parameter(
+        help="begin no new trial after so many seconds; 0: no limit",
+        metavar="SECONDS",
+        show_default=False,
+        validator=Number(gte=0),
+    ),
+]
+
+
+def run(
+    source: Source,
+    /,
+    *,
+    options: Options = None,
+    storage: Storage = "",
+    workers: Count = 1,
+    threads: Threads = 1,
+    timeout: Seconds = 0.0,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Find out how many layers and cells: train, compare, and print the answer."""
+    from hpo import api, events, screen
+
+    aside = sys.stderr if json else sys.stdout
+
+    def tell(lines: list[str]) -> None:
+        if not quiet:
+            say(lines, stream=aside)
+
+    question = _ask(source, options)
+    tell(_opening_lines(question))
+    study = api.launch_question(
+        question,
+        storage=storage,
+        workers=workers,
+        threads=threads,
+        on_event=lambda event: tell([f"Study       {events.sentence(event)}"]),
+    )
+    answer = _wait(study, question, timeout, quiet=quiet, tell=tell)
+    if json:
+        print_json(answer.model_dump(mode="json"))
+    else:
+        say(screen.answer_lines(answer))
+    return 0
+
+
+def _opening_lines(question: "Question") -> list[str]:
+    from hpo import api, screen
+
+    asked = question.study.question
+    head = [f"Question    {asked}"] if asked else []
+    return head + screen.data_lines(api.describe(question))
+
+
+def _wait(
+    study: "StudyHandle", question: "Question", timeout_s: float, *, quiet: bool, tell: Tell
+) -> "Answer":
+    from hpo import events, screen
+
+    display = screen.ProgressDisplay(sys.stderr, question.study.budget.trials)
+    told = False
+
+    def on_progress(now: "Progress") -> None:
+        nonlocal told
+        if now.benchmarked and not told:
+            told = True
+            display.close()
+            tell(screen.benchmark_lines(study.answer().benchmarks, question.study.task.metric))
+        if not quiet:
+            display.show(now)
+
+    def on_event(event: events.Event) -> None:
+        if isinstance(event, events.TimeLimitReached):
+            display.close()
+            tell([f"Study       {events.sentence(event)}"])
+
+    try:
+        return study.wait(timeout_s=timeout_s, on_progress=on_progress, on_event=on_event)
+    finally:
+        display.close()
+
+
+def _ask(source: str, options: Any) -> "Question":
+    from hpo import api
+
+    typed = {k: v for k, v in vars(options).items() if v is not None} if options else {}
+    return api.ask(source, from_words(typed), name=typed.get("name", ""))
+
+
+def check(source: Source, /, *, options: Options = None, json: Json = False) -> int:
+    """Read and check the study and its data; train nothing."""
+    from hpo import api, screen
+
+    facts = api.describe(_ask(source, options))
+    if json:
+        print_json(facts)
+    else:
+        say(screen.data_lines(facts))
+    return 0
+
+
+def benchmark(source: Source, /, *, options: Options = None, json: Json = False) -> int:
+    """Score the classical forecasts on the study's folds and test span; train no network."""
+    from hpo import api, screen
+
+    found = api.benchmark(_ask(source, options))
+    if json:
+        print_json(found)
+    else:
+        say(screen.benchmark_lines(found["benchmarks"], found["metric"]))
+        say(screen.benchmark_lines(found["benchmarks_test"], found["metric"], "On test"))
+        say(screen.warning_lines(found["warnings"]))
+    return 0
