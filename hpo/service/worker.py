@@ -23,8 +23,9 @@ from hpo.search.pruning import seed_spread
 from hpo.search.space import to_candidate
 from hpo.service import results, studies, trials
 from hpo.service.claims import LEASE_S, Claim, LeaseLost, beat, release, settle, take
-from hpo.service.conclusion import complete_entrants, conclude
+from hpo.service.conclusion import conclude
 from hpo.service.database import Database, now, open_database
+from hpo.service.final_race import complete_entrants
 from hpo.service.registry import enroll, leave
 from hpo.training.device import describe_device, resolve_device, use_threads
 from hpo.training.torch_trainer import TorchTrainer

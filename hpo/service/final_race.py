@@ -1,0 +1,208 @@
+"""The race of the finalists: trained anew with fresh seeds, judged, the winner tested once.
+
+Every network of the race is recorded like those of the trials (under its trial, with seeds from
+`validation.seeds` on; the test span is the fold after the last), so that a race that was
+interrupted goes on where it was.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hpo.data.prepare import Prepared
+from hpo.fitting.fit import window_count
+from hpo.search.objective import Surroundings, origins_of, refuse_not_finite, train_record
+from hpo.search.outcome import NetworkRecord
+from hpo.search.space import to_candidate
+from hpo.service import results, studies
+from hpo.service.database import Database
+from hpo.service.trials import all_trials, is_feasible
+from hpo.sizing.bound import parameters
+from hpo.sizing.race import run_race
+from hpo.sizing.resampling import Origins
+from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
+from hpo.spec.candidate import Candidate
+from hpo.spec.words import size_in_words
+from hpo.training.trainer import Diverged, OutOfMemory
+
+Records = Mapping[tuple[int, int], NetworkRecord]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The recommended network on the test span: `steps` of its refit, its error and its SE.
+
+    Both are None when no refit could be trained.
+    """
+
+    steps: int
+    score: float | None
+    se: float | None
+
+
+def complete_entrants(
+    database: Database, stored: studies.Stored, prepared: Prepared
+) -> list[Entrant]:
+    """The complete, feasible trials with their errors from the search's seeds."""
+    recorded = results.networks_of(database, stored.name)
+    seeds = range(stored.spec.validation.seeds)
+    found = []
+    for trial in all_trials(database, stored.optuna_id):
+        records = recorded.get(trial.number, {})
+        if trial.value is None or not is_feasible(trial) or not _has_all(prepared, records, seeds):
+            continue
+        cells = to_candidate(trial.params, stored.spec, prepared.lookbacks).cells
+        found.append(_entrant(prepared, trial.number, cells, records, seeds))
+    return found
+
+
+class FinalRace:
+    """The finalists of a study; `surroundings` gives what training a trial's networks needs."""
+
+    def __init__(
+        self,
+        database: Database,
+        stored: studies.Stored,
+        prepared: Prepared,
+        surroundings: Callable[[int], Surroundings],
+    ) -> None:
+        self.database, self.stored, self.prepared = database, stored, prepared
+        self.surroundings = surroundings
+        self.spec = stored.spec
+        self.metric = stored.spec.task.metric
+        self.origins = origins_of(prepared)
+        self.recorded = results.networks_of(database, stored.name)
+        self.trials = all_trials(database, stored.optuna_id)
+        seeds = stored.spec.validation.seeds
+        self.fresh = range(seeds, 2 * seeds)
+        self.warnings: list[str] = []
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(self.spec.search.seed)
+
+    def finalists(self, entrants: list[Entrant]) -> list[int]:
+        """Which of the complete trials are worth fresh seeds."""
+        return pick_finalists(
+            entrants,
+            self.origins,
+            metric=self.metric,
+            tolerance=self.spec.verdict.tolerance,
+            rng=self._generator(),
+        )
+
+    def with_fresh_seeds(self, entrant: Entrant) -> Entrant | None:
+        """The entrant with errors from seeds that the search has not seen.
+
+        None, and a warning, when one of these networks cannot be trained.
+        """
+        records = dict(self.recorded.get(entrant.trial, {}))
+        try:
+            for seed in self.fresh:
+                for fold in self.prepared.folds:
+                    if (fold.number, seed) not in records:
+                        records[fold.number, seed] = self._train(entrant.trial, fold.number, seed)
+                    refuse_not_finite(records[fold.number, seed])
+        except (Diverged, OutOfMemory) as error:
+            self.warnings.append(
+                f"the finalist with {size_in_words(entrant.cells)} (trial {entrant.trial}) fell"
+                f" out: {error}"
+            )
+            return None
+        return _entrant(self.prepared, entrant.trial, entrant.cells, records, self.fresh)
+
+    def judge(self, finalists: list[Entrant]) -> Judgement:
+        """The verdict on finalists with fresh seeds, beside the benchmarks."""
+        errors = results.benchmarks_of(self.database, self.stored.name)
+        return judge(
+            finalists,
+            {name: np.concatenate(per_fold[:-1]) for name, per_fold in errors.items()},
+            self.origins,
+            metric=self.metric,
+            tolerance=self.spec.verdict.tolerance,
+            layers_range=self.spec.space.layers,
+            rng=self._generator(),
+        )
+
+    def test(self, chosen: Entrant) -> Tested:
+        """Refit on all rows before the test span, for the median steps, and forecast it once."""
+        records = dict(self.recorded.get(chosen.trial, {}))
+        steps = self._refit_steps(chosen.trial)
+        fold = self.prepared.test.number
+        refits = []
+        for seed in self.fresh:
+            try:
+                if (fold, seed) not in records:
+                    records[fold, seed] = self._train(chosen.trial, fold, seed, steps=steps)
+                refuse_not_finite(records[fold, seed])
+            except (Diverged, OutOfMemory) as error:
+                self.warnings.append(f"a refit for the test span fell out: {error}")
+            else:
+                refits.append(records[fold, seed].losses_O)
+        if not refits:
+            return Tested(steps=steps, score=None, se=None)
+        tested = replace(chosen, losses_SO=np.stack(refits))
+        origins = _test_origins(self.prepared)
+        alone = run_race([tested], origins, metric=self.metric, rng=self._generator())
+        return Tested(steps=steps, score=float(alone.scores_E[0]), se=alone.se(0))
+
+    def _refit_steps(self, trial: int) -> int:
+        """The median of the steps over folds and seeds, scaled by the number of windows."""
+        lookback = self.candidate(trial).lookback
+        stopped = results.networks_of(self.database, self.stored.name, trial)[trial]
+        folds = self.prepared.folds
+        windows = {f.number: window_count(self.prepared, f, lookback, watched=True) for f in folds}
+        per_window = [r.steps / windows[f] for (f, _), r in stopped.items() if f in windows]
+        refit = window_count(self.prepared, self.prepared.test, lookback, watched=False)
+        return max(1, round(float(np.median(per_window)) * refit))
+
+    def candidate(self, trial: int) -> Candidate:
+        """The network that a trial is about."""
+        return to_candidate(self.trials[trial].params, self.spec, self.prepared.lookbacks)
+
+    def _train(self, trial: int, fold: int, seed: int, *, steps: int = 0) -> NetworkRecord:
+        around = self.surroundings(trial)
+        span = (*self.prepared.folds, self.prepared.test)[fold]
+        record = train_record(self.prepared, span, self.candidate(trial), seed, around, steps=steps)
+        around.on_network(record)
+        return record
+
+    def tied_range(self, entrants: list[Entrant], chosen: Entrant) -> tuple[int, int]:
+        """Cells of the smallest and the largest trial that is as good as the chosen one."""
+        reference = next(e for e in entrants if e.trial == chosen.trial)
+        return tied_range(
+            entrants,
+            reference,
+            self.origins,
+            metric=self.metric,
+            tolerance=self.spec.verdict.tolerance,
+            rng=self._generator(),
+        )
+
+
+def _has_all(prepared: Prepared, records: Records, seeds: range) -> bool:
+    return all((fold.number, seed) in records for fold in prepared.folds for seed in seeds)
+
+
+def _entrant(
+    prepared: Prepared, trial: int, cells: tuple[int, ...], records: Records, seeds: range
+) -> Entrant:
+    losses_SO = np.stack(
+        [np.concatenate([records[f.number, s].losses_O for f in prepared.folds]) for s in seeds]
+    )
+    limit = prepared.limit
+    return Entrant(
+        trial=trial,
+        cells=cells,
+        weights=parameters(cells, limit.inputs, limit.outputs),
+        losses_SO=losses_SO,
+    )
+
+
+def _test_origins(prepared: Prepared) -> Origins:
+    test = prepared.test
+    return Origins(
+        fold_O=np.full(len(test.origins_O), test.number),
+        series_O=test.series_O,
+        horizon=prepared.study.task.horizon,
+    )
