@@ -1,6 +1,5 @@
 """Launch, wait, answer: the only place that wires the rooms together."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from hpo import events
 from hpo.errors import Interrupted, SpecError, StudyFailed
 from hpo.spec.answer import Answer
 from hpo.spec.options import from_keywords
+from hpo.spec.storage import storage_in_force
 from hpo.spec.study import Study, study_name
 from hpo.spec.toml import build_study, read_study
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from hpo.service.status import Progress
     from hpo.service.supervisor import Supervisor
 
-DEFAULT_STORAGE = "sqlite:///hpo.db"
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 POLL_S = 0.25
 FRAME = "frame"
@@ -56,13 +55,14 @@ def ask(source: Any, overrides: Mapping[str, Any] | None = None, *, name: str = 
     from hpo.data.panel import check
     from hpo.data.prepare import prepare
 
-    study, stem = _study_of(source, dict(overrides or {}))
+    named = {"name": name} if name else {}
+    study, stem = _study_of(source, {**(overrides or {}), **named})
     in_memory = study.data.source == FRAME and not isinstance(source, str | Path | Study)
     frame = from_frame(source, study.data) if in_memory else read_file(study.data)
     panel = check(frame, study.data)
-    derived = study_name(stem, _combined(study.fingerprint(), panel.fingerprint))
-    study = study.model_copy(update={"name": name or study.name or derived})
-    Study.model_validate(study.model_dump())
+    if not study.name:
+        derived = study_name(stem, _combined(study.fingerprint(), panel.fingerprint))
+        study = study.model_copy(update={"name": derived})
     return Question(study, frame, prepare(study, panel))
 
 
@@ -128,21 +128,19 @@ def benchmark(question: Question) -> dict[str, Any]:
     import numpy as np
 
     from hpo.data.benchmarks import forecast_benchmarks
-    from hpo.sizing.metric import score
+    from hpo.sizing.metric import finite_scores
 
     metric = question.study.task.metric
     report = forecast_benchmarks(question.prepared)
-    folds_of = {n: np.concatenate(per_fold[:-1]) for n, per_fold in report.losses.items()}
-    on_folds = {n: float(score(losses_O.mean(), metric)) for n, losses_O in folds_of.items()}
-    on_test = {
-        n: float(score(per_fold[-1].mean(), metric)) for n, per_fold in report.losses.items()
-    }
+    on_folds = {n: np.concatenate(per_fold[:-1]).mean() for n, per_fold in report.losses.items()}
+    on_test = {n: per_fold[-1].mean() for n, per_fold in report.losses.items()}
+    scores, scores_test = finite_scores(on_folds, metric), finite_scores(on_test, metric)
     return {
         "study": question.study.name,
         "metric": metric,
-        "benchmarks": on_folds,
-        "benchmarks_test": on_test,
-        "best_benchmark": min(on_folds, key=lambda n: on_folds[n]),
+        "benchmarks": scores,
+        "benchmarks_test": scores_test,
+        "best_benchmark": min(scores, key=lambda n: scores[n]),
         "warnings": [*question.prepared.warnings, *report.warnings],
     }
 
@@ -154,15 +152,11 @@ def opened(storage: str, *, create: bool = True) -> "Iterator[Database]":
     from hpo.service.trials import quiet
 
     quiet()
-    database = open_database(storage or _default_storage(), create=create)
+    database = open_database(storage or storage_in_force(), create=create)
     try:
         yield database
     finally:
         database.close()
-
-
-def _default_storage() -> str:
-    return os.environ.get("HPO_STORAGE", "") or DEFAULT_STORAGE
 
 
 class StudyHandle:
@@ -215,6 +209,17 @@ class StudyHandle:
                 self.stop()
         return self.answer()
 
+    def refuse_no_answer(self, state: str) -> None:
+        """Raise StudyFailed, with the reason, for a study that ended without an answer."""
+        if state == "deleted":
+            raise StudyFailed(f"the study {self.name!r} was deleted while it ran")
+        if state in ("failed", "cancelled"):
+            error = str(self.status()["error"] or "no reason is known").strip()
+            raise StudyFailed(
+                f"the study {self.name!r} is {state}: {error.splitlines()[-1]}",
+                remedy=f"all of it: hpo status {self.name} --json" if "\n" in error else "",
+            )
+
     def stop(self) -> None:
         """Stop the workers this handle started; the study stays as it is and can go on."""
         if self._supervisor is not None:
@@ -240,7 +245,7 @@ class StudyHandle:
             at_work = self._supervisor is None or self._supervisor.watch()
             now = progress(database, self.name)
             on_progress(now)
-            if now.state in studies.ENDED:
+            if now.state in (*studies.ENDED, "deleted"):
                 break
             if not at_work:
                 raise StudyFailed(
@@ -252,9 +257,7 @@ class StudyHandle:
                 studies.close_budget(database, self.name)
                 on_event(events.TimeLimitReached(self.name, timeout_s))
             time.sleep(POLL_S)
-        if now.state != "done":
-            error = studies.find(database, self.name).error or "no reason is known"
-            raise StudyFailed(f"the study {self.name!r} {now.state}: {error}")
+        self.refuse_no_answer(now.state)
 
     def _interrupted(self, database: "Database", on_event: OnEvent) -> Interrupted:
         from hpo.service import studies
@@ -316,7 +319,7 @@ def launch_question(
     for option, count in (("workers", workers), ("threads", threads)):
         if count < 1:
             raise SpecError(f"{option}={count} must be at least 1")
-    study, url = question.study, storage or _default_storage()
+    study, url = question.study, storage or storage_in_force()
     _refuse_missing_device(study)
     with opened(url) as database:
         is_new = studies.submit(
@@ -365,7 +368,7 @@ def open_study(name: str, *, storage: str = "") -> StudyHandle:
     """The handle of a study in the database, without workers. Raises UnknownStudy."""
     from hpo.service import studies
 
-    url = storage or _default_storage()
+    url = storage or storage_in_force()
     with opened(url, create=False) as database:
         studies.find(database, name)
     return StudyHandle(name, url, None)
@@ -376,5 +379,5 @@ def statuses(*, storage: str = "") -> list[dict[str, Any]]:
     from hpo.service import studies
     from hpo.service.status import status
 
-    with opened(storage or _default_storage(), create=False) as database:
+    with opened(storage or storage_in_force(), create=False) as database:
         return [status(database, name) for name in studies.names(database)]

@@ -170,11 +170,13 @@ def answer(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
     """The answer of a study, or what is known before its verdict."""
     from hpo import api, screen
 
-    found = api.open_study(name, storage=storage).answer()
+    study = api.open_study(name, storage=storage)
+    found = study.answer()
     if json:
         print_json(found.model_dump(mode="json"))
     else:
         say(screen.answer_lines(found))
+    study.refuse_no_answer(found.state)
     return 0
 
 

@@ -1,5 +1,6 @@
 """What people read in the terminal: data, bound, benchmarks, progress and the answer, as lines."""
 
+import math
 import re
 import shutil
 import textwrap
@@ -8,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.spec.answer import Answer
-from hpo.spec.words import METRICS, benchmark_name, size_in_words
+from hpo.spec.storage import DEFAULT_STORAGE, storage_in_force
+from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 
 if TYPE_CHECKING:
     from rich.progress import BarColumn, TaskID
@@ -92,18 +94,14 @@ def _bound_words(facts: Mapping[str, Any]) -> str:
     inputs, outputs = facts["inputs"], facts["outputs"]
     return (
         f"{samples:,} training windows carry at most {most} (rule {bound['rule']},"
-        f" {inputs} input{_s(inputs)}, {outputs} output{_s(outputs)}, alpha {bound['alpha']:g})"
+        f" {counted(inputs, 'input')}, {counted(outputs, 'output')}, alpha {bound['alpha']:g})"
     )
 
 
 def _most_cells(layers: str, cells: int) -> str:
     if layers == "1":
-        return f"{cells:,} cell{_s(cells)} in 1 layer"
+        return f"{counted(cells, 'cell')} in 1 layer"
     return f"{cells:,} in each of {layers}"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def warning_lines(warnings: Sequence[str]) -> list[str]:
@@ -128,8 +126,8 @@ def bound_lines(
 ) -> list[str]:
     """The table of `hpo bound`: the largest equal cells per number of layers, by rule."""
     head = (
-        f"{samples:,} sample{_s(samples)}, {inputs} input{_s(inputs)},"
-        f" {outputs} output{_s(outputs)}, alpha {alpha:g}"
+        f"{counted(samples, 'sample')}, {counted(inputs, 'input')},"
+        f" {counted(outputs, 'output')}, alpha {alpha:g}"
     )
     lines = [f"Most cells in each layer ({head})", "  layers      1      2      3"]
     for rule, cells in found["rules"].items():
@@ -157,7 +155,12 @@ def _headline(answer: Answer) -> str:
     size, best = size_in_words(answer.cells), _best_name(answer)
     if answer.lstm_justified:
         return f"{size}; the LSTM beats every benchmark"
-    return f"no LSTM is needed: none is shown to beat {best}. The best size would be {size}"
+    assert answer.score is not None
+    if answer.score < answer.benchmarks.get(answer.best_benchmark or "", -math.inf):
+        verdict = f"not sure that an LSTM is needed: it beats {best}, but not beyond doubt"
+    else:
+        verdict = f"no LSTM is needed: {best} forecasts better"
+    return f"{verdict}. The best LSTM would be {size}"
 
 
 def _best_name(answer: Answer) -> str:
@@ -168,9 +171,7 @@ def _figures(answer: Answer) -> list[str]:
     metric = METRICS[answer.metric]
     assert answer.best_benchmark is not None
     assert answer.score is not None
-    assert answer.test_score is not None
     on_folds = answer.benchmarks[answer.best_benchmark]
-    on_test = answer.benchmarks_test.get(answer.best_benchmark, float("nan"))
     best = _best_name(answer)
     lines = [f"Size        {size_in_words(answer.cells or ())}, {answer.weights:,} weights"]
     if answer.cells_tied is not None:
@@ -187,14 +188,23 @@ def _figures(answer: Answer) -> list[str]:
         *lines,
         f"On folds    {metric} {_with_error(answer.score, answer.score_se)};"
         f" {best} {number(on_folds)}{_versus(answer.score, on_folds)}{naive}",
-        f"On test     {metric} {_with_error(answer.test_score, answer.test_se)};"
-        f" {best} {number(on_test)}{_versus(answer.test_score, on_test)};"
-        f" {answer.test_origins:,} forecasts never used before",
+        f"On test     {_on_test(answer, metric, best)}",
         f"Training    learning rate {answer.learning_rate:.3g}, {answer.steps:,} steps,"
         f" lookback {answer.lookback}, {answer.strategy}, transform {answer.transform}",
         f"Effort      {_trials(answer.trials.model_dump())};"
-        f" {answer.networks:,} networks in {duration(answer.wall_s or 0)} on {answer.device}",
+        f" {answer.networks:,} networks on {answer.device};"
+        f" {duration(answer.wall_s or 0)} from start to verdict",
     ]
+
+
+def _on_test(answer: Answer, metric: str, best: str) -> str:
+    if answer.test_score is None:
+        return "no network could be trained on all rows before the test span"
+    ours = f"{metric} {_with_error(answer.test_score, answer.test_se)}"
+    theirs = answer.benchmarks_test.get(answer.best_benchmark or "")
+    if theirs is not None:
+        ours += f"; {best} {number(theirs)}{_versus(answer.test_score, theirs)}"
+    return f"{ours}; {counted(answer.test_origins or 0, 'forecast')} never used before"
 
 
 def _with_error(value: float, error: float | None) -> str:
@@ -209,17 +219,25 @@ def _versus(score: float, benchmark: float) -> str:
 
 
 def _where_lines(answer: Answer) -> list[str]:
-    at = "" if answer.storage in (None, "sqlite:///hpo.db") else f" --storage '{answer.storage}'"
     return [
         f"Stored      as {answer.study} in {answer.storage}",
-        f"Read again  hpo answer {answer.study}{at}",
+        f"Read again  hpo answer {answer.study}{_storage_option(answer.storage or '')}",
     ]
+
+
+def _storage_option(shown: str) -> str:
+    """The option that finds the database again, where it is not the default in force."""
+    if shown == storage_in_force() == DEFAULT_STORAGE:
+        return ""
+    if ":***@" in shown:  # the password is not for the screen
+        return " --storage URL"
+    return f" --storage '{shown}'"
 
 
 def _open_lines(answer: Answer) -> list[str]:
     lines = [
         f"{answer.study} is {answer.state}: {_trials(answer.trials.model_dump())}"
-        f" and {answer.networks:,} network{_s(answer.networks)} so far, no verdict yet"
+        f" and {counted(answer.networks, 'network')} so far, no verdict yet"
     ]
     return lines + (benchmark_lines(answer.benchmarks, answer.metric) if answer.benchmarks else [])
 
@@ -229,7 +247,8 @@ def _trials(counts: Mapping[str, int], *, of: int | None = None) -> str:
     how = [f"{counts[k]:,} {k}" for k in ENDINGS if counts[k]]
     within = f" of {of:,}" if of is not None else ""
     each = f" ({', '.join(how)})" if how else ""
-    return f"{ended:,}{within} trial{_s(of or ended)}{each}"
+    trials = "trial" if (of or ended) == 1 else "trials"
+    return f"{ended:,}{within} {trials}{each}"
 
 
 def status_lines(status: Mapping[str, Any]) -> list[str]:
@@ -237,7 +256,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     trials, best, at_work = status["trials"], status["best"], len(status["workers"])
     line = f"{status['study']}  {status['state']}  {_trials(trials, of=status['budget'])}"
     if trials["running"] or at_work:
-        line += f", {trials['running']} running, {at_work} worker{_s(at_work)}"
+        line += f", {trials['running']} running, {counted(at_work, 'worker')}"
     if best is not None:
         line += f"; best so far {size_in_words(tuple(best['cells']))}: {number(best['score'])}"
     return [line] + ([f"  {status['error'].strip().splitlines()[-1]}"] if status["error"] else [])
@@ -246,8 +265,9 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
 class ProgressDisplay:
     """A live bar on a terminal; elsewhere a calm line now and then."""
 
-    def __init__(self, stream: TextIO, budget: int) -> None:
-        self.stream, self.budget = stream, budget
+    def __init__(self, stream: TextIO, budget: int, *, finals: int) -> None:
+        """`finals`: how many networks the race of the finalists may train at most."""
+        self.stream, self.budget, self.finals = stream, budget, finals
         self.started = self.told = time.monotonic()
         self.first: Progress | None = None
         self.bar: Bar | None = None
@@ -304,6 +324,7 @@ class ProgressDisplay:
         ended = now.trials.ended - self.first.trials.ended
         best = f", best {number(now.best_score)}" if now.best_score is not None else ""
         left_s = (now.running + now.waiting) * elapsed_s / ended if ended else 0.0
+        left_s += self.finals / rate if left_s and rate else 0.0
         left = f", about {duration(left_s)} left" if left_s else ""
         return (
             f"{now.trials.ended} of {self.budget} trials, {now.networks:,} networks,"

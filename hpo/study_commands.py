@@ -102,8 +102,11 @@ def _wait(
     study: "StudyHandle", question: "Question", timeout_s: float, *, quiet: bool, tell: Tell
 ) -> "Answer":
     from hpo import events, screen
+    from hpo.sizing.verdict import MOST_FINALISTS
 
-    display = screen.ProgressDisplay(sys.stderr, question.study.budget.trials)
+    asked = question.study
+    finals = MOST_FINALISTS * asked.validation.folds * asked.validation.seeds
+    display = screen.ProgressDisplay(sys.stderr, asked.budget.trials, finals=finals)
     told = False
 
     def on_progress(now: "Progress") -> None:
@@ -111,7 +114,7 @@ def _wait(
         if now.benchmarked and not told:
             told = True
             display.close()
-            tell(screen.benchmark_lines(study.answer().benchmarks, question.study.task.metric))
+            tell(screen.benchmark_lines(study.answer().benchmarks, asked.task.metric))
         if not quiet:
             display.show(now)
 

@@ -47,11 +47,12 @@ def forecast_benchmarks(
     (statsforecast) are fitted per series on each fold's training part and carried forward to the
     origins without refitting, on the last 2,000 and 500 rows (less where there are many series);
     above 100 series a series' model is fitted on its first fold only. A model that fails on a
-    series is replaced there by the seasonal naive, with a warning. ridge: see hpo.data.ridge.
+    series is replaced there by the seasonal naive, with a warning; AutoETS on a season of more than
+    24 steps leaves the season out, with a warning. ridge: see hpo.data.ridge.
     on_done is called with a benchmark's name when it is finished.
     """
     found: dict[str, tuple[Floats, ...]] = {}
-    said: list[str] = []
+    said = _season_left_out(prepared.season)
     for name in NAMES:
         failed: set[str] = set()
         forecasts = _forecast_spans(name, prepared, failed)
@@ -161,6 +162,15 @@ def _step_forward(model: Any, y_R: Floats, horizon: int) -> Floats:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return np.asarray(model.forward(y_R, h=horizon)["mean"], dtype=np.float64)
+
+
+def _season_left_out(season: int) -> list[str]:
+    if season <= LONGEST_ETS_SEASON:
+        return []
+    return [
+        f"auto_ets is fitted without a season: that of {season} steps is longer than the "
+        f"{LONGEST_ETS_SEASON} it can take"
+    ]
 
 
 def _failure(name: str, failed: set[str]) -> str:

@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from hpo.data.panel import Panel
 from hpo.data.repair import listed
+from hpo.data.transform import is_change
 from hpo.data.windows import TAIL_SHARE
 from hpo.errors import DataError
+from hpo.spec.words import counted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 MAX_ORIGINS = 4_096  # of a fold; more are thinned evenly
 TEST_SHARE = 0.1
@@ -92,15 +95,16 @@ def make_folds(
     The origins whose targets all lie in the last 40 % of the rows before the test span are cut
     into `folds` groups of near-equal size; a fold's training part ends with its first origin, so
     no target that is learnt from is scored. The test span is forecast from every origin in it.
+    Origins with a target that was missing, and so filled, are left out of each; all else stays.
     test: rows, 0 for the default. lookback: the largest of the study.
-    Raises DataError when too few rows are left, naming what could be smaller.
+    Raises DataError when too few rows, or no known targets, are left, naming what could change.
     """
     at = spans(reference_rows(panel), horizon=horizon, test=test, folds=folds)
     fewest = fewest_training_rows(lookback=lookback, horizon=horizon)
     if not at.possible:
         raise _too_few(panel, at, test, lookback)
-    most_origins = 0
     made: list[Fold] = []
+    all_candidates: list[_Candidates] = []
     groups = [*np.array_split(np.arange(at.origins), folds), np.arange(at.test - horizon + 1)]
     for number, group in enumerate(groups):
         from_end = at.test + (at.scored if number < folds else 0) - int(group[0])
@@ -109,21 +113,45 @@ def make_folds(
         if not takes_part_S.any():
             raise _too_few(panel, at, test, lookback)
         train_ends_S = np.where(takes_part_S, ends_S, panel.starts_S[:-1])
-        made.append(_fold(panel, number, train_ends_S, len(group), metric))
-        most_origins = max(most_origins, int(takes_part_S.sum()) * len(group))
-    return tuple(made[:-1]), made[-1], (*_left_out(panel, made), *_thinned(most_origins))
+        candidates = _candidates(panel, train_ends_S, len(group), horizon)
+        if not candidates.known_O.any():
+            raise _none_known(panel, at, number)
+        made.append(_fold(panel, number, train_ends_S, candidates, metric))
+        all_candidates.append(candidates)
+    said = (*_left_out(panel, made), *_unscored(all_candidates), *_thinned(all_candidates))
+    return tuple(made[:-1]), made[-1], said
 
 
-def _fold(panel: Panel, number: int, train_ends_S: Ints, origins: int, metric: str) -> Fold:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Candidates:
+    """Every origin of a fold, its series, and whether all its targets are known."""
+
+    origins_O: Ints
+    series_O: Ints
+    known_O: Bools
+
+
+def _candidates(panel: Panel, train_ends_S: Ints, origins: int, horizon: int) -> _Candidates:
     series = np.flatnonzero(train_ends_S > panel.starts_S[:-1])
-    taken_O = np.arange(len(series) * origins)
+    series_O = np.repeat(series, origins)
+    origins_O = train_ends_S[series_O] - 1 + np.tile(np.arange(origins), len(series))
+    filled_before_R = np.concatenate(([0], np.cumsum(~panel.known_R)))
+    filled_O = filled_before_R[origins_O + 1 + horizon] - filled_before_R[origins_O + 1]
+    return _Candidates(origins_O=origins_O, series_O=series_O, known_O=filled_O == 0)
+
+
+def _fold(
+    panel: Panel, number: int, train_ends_S: Ints, candidates: _Candidates, metric: str
+) -> Fold:
+    taken_O = np.flatnonzero(candidates.known_O)
     if len(taken_O) > MAX_ORIGINS:
-        taken_O = np.linspace(0, len(taken_O) - 1, MAX_ORIGINS).round().astype(np.int64)
-    series_O = series[taken_O // origins]
+        evenly = np.linspace(0, len(taken_O) - 1, MAX_ORIGINS).round().astype(np.int64)
+        taken_O = taken_O[evenly]
+    series_O = candidates.series_O[taken_O]
     return Fold(
         number=number,
         train_ends_S=train_ends_S,
-        origins_O=train_ends_S[series_O] - 1 + taken_O % origins,
+        origins_O=candidates.origins_O[taken_O],
         series_O=series_O,
         scale_O=_scales(panel, train_ends_S, metric)[series_O],
     )
@@ -142,17 +170,31 @@ def _scales(panel: Panel, train_ends_S: Ints, metric: str) -> Floats:
 def naive_scale(y_R: Floats, season: int) -> float:
     """The mean absolute error of the seasonal naive: MASE's denominator (Hyndman, Koehler 2006).
 
-    Where that is 0 or cannot be had: the naive's, then the mean absolute value, then 1.
+    Where that is no more than rounding or cannot be had: the naive's, then the mean absolute
+    value, then 1.
 
     >>> naive_scale(np.array([1.0, 2.0, 4.0, 6.0]), 2)
     3.5
     """
     candidates = [np.abs(y_R[m:] - y_R[:-m]) for m in (season, 1) if len(y_R) > m]
     means = (float(c.mean()) for c in (*candidates, np.abs(y_R)))
-    return next((m for m in means if m > 0), 1.0)
+    return next((m for m in means if is_change(m, y_R)), 1.0)
 
 
-def _thinned(most_origins: int) -> list[str]:
+def _unscored(candidates: list[_Candidates]) -> list[str]:
+    total = sum(len(c.known_O) for c in candidates)
+    unscored = total - sum(int(c.known_O.sum()) for c in candidates)
+    if not unscored:
+        return []
+    are = "is" if unscored == 1 else "are"
+    return [
+        f"{unscored:,} of {counted(total, 'forecast')} {are} left unscored: "
+        "a value to be forecast was missing"
+    ]
+
+
+def _thinned(candidates: list[_Candidates]) -> list[str]:
+    most_origins = max(int(c.known_O.sum()) for c in candidates)
     if most_origins <= MAX_ORIGINS:
         return []
     return [
@@ -174,6 +216,17 @@ def _left_out(panel: Panel, made: list[Fold]) -> list[str]:
         if names:
             said.append(f"{len(names)} series {words}: {listed(names)}")
     return said
+
+
+def _none_known(panel: Panel, at: Spans, number: int) -> DataError:
+    part = f"fold {number + 1} of {at.folds}" if number < at.folds else "the test span"
+    return DataError(
+        f"no forecast of {part} can be scored: each has a value of {panel.columns[0]!r} to "
+        "forecast that was missing",
+        remedy=f"give the missing values, a smaller task.horizon ({at.horizon}) or "
+        f"validation.folds ({at.folds}), another data.test ({at.test}), or leave data.time "
+        "empty if only rows are missing: they are then taken as equally spaced",
+    )
 
 
 def _too_few(panel: Panel, at: Spans, test: int, lookback: int) -> DataError:

@@ -45,6 +45,7 @@ def read_file(data: Data) -> pd.DataFrame:
 def from_frame(frame: Any, data: Data) -> pd.DataFrame:
     """The named columns of a frame (pandas, or any that narwhals knows) as `read_file` gives them.
 
+    Where no time is named, an index of dates or periods is kept: it tells the time.
     The caller's frame is never changed. Raises DataError as `read_file` does.
     """
     table = frame if isinstance(frame, pd.DataFrame) else _to_pandas(frame, data)
@@ -58,15 +59,26 @@ def from_frame(frame: Any, data: Data) -> pd.DataFrame:
         columns[data.series] = _series_names(table[data.series], data)
     for name in (data.target, *data.covariates):
         columns[name] = _numbers(table[name], data)
-    is_file = isinstance(table.index, pd.RangeIndex) and table.index.name == "line"
-    rows = table.index if is_file else pd.RangeIndex(len(table), name="row")
+    rows = table.index.rename(None) if index_is_time(table, data) else _rows(table)
     return pd.DataFrame(columns, index=rows, copy=False)
 
 
+def index_is_time(table: pd.DataFrame, data: Data) -> bool:
+    """Whether the index tells the time: it holds dates or periods, and no time is named."""
+    return not data.time and isinstance(table.index, pd.DatetimeIndex | pd.PeriodIndex)
+
+
 def to_parquet(frame: pd.DataFrame) -> bytes:
-    """The frame as the bytes of a Parquet file; `from_parquet` is its inverse."""
+    """The frame as the bytes of a Parquet file; `from_parquet` is its inverse.
+
+    Raises DataError for a column that mixes types.
+    """
+    try:
+        table = pa.Table.from_pandas(frame)
+    except pa.ArrowException as error:
+        raise _mixed_types(frame, error) from error
     sink = pa.BufferOutputStream()
-    pa_parquet.write_table(pa.Table.from_pandas(frame), sink, compression="zstd")
+    pa_parquet.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue())
 
 
@@ -76,6 +88,21 @@ def from_parquet(content: bytes) -> pd.DataFrame:
     frame = table.to_pandas()
     assert isinstance(frame, pd.DataFrame)
     return frame
+
+
+def _mixed_types(frame: pd.DataFrame, error: Exception) -> DataError:
+    """The refusal of the first column that cannot be written as Parquet."""
+    for name in frame.columns:
+        try:
+            pa.Array.from_pandas(frame[name])
+        except pa.ArrowException:
+            types = sorted({type(value).__name__ for value in frame[name]})
+            return DataError(
+                f"column {name!r} cannot be stored: its values are of {len(types)} types "
+                f"({', '.join(types[:4])})",
+                remedy="give all its values the same type, for times for example by pd.to_datetime",
+            )
+    return DataError(f"the data cannot be stored: {one_line(error)}")
 
 
 def _refuse_unreadable(path: Path) -> None:
@@ -150,8 +177,8 @@ def _series_names(values: "pd.Series[Any]", data: Data) -> pd.Categorical:
     return pd.Categorical.from_codes(codes[category.codes], categories=pd.Index(unique))
 
 
-def _rows(values: "pd.Series[Any]") -> pd.Index:
-    is_file = values.index.name == "line"
+def _rows(values: "pd.DataFrame | pd.Series[Any]") -> pd.Index:
+    is_file = isinstance(values.index, pd.RangeIndex) and values.index.name == "line"
     return values.index if is_file else pd.RangeIndex(len(values), name="row")
 
 

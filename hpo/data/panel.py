@@ -14,10 +14,9 @@ import pandas as pd
 
 from hpo.data import calendar
 from hpo.data.columns import place
-from hpo.data.load import from_frame
+from hpo.data.load import from_frame, index_is_time
 from hpo.data.repair import (
     Rows,
-    counted,
     drop_constant_covariates,
     drop_constant_series,
     fill,
@@ -28,9 +27,11 @@ from hpo.data.repair import (
 )
 from hpo.errors import DataError
 from hpo.spec.study import Data
+from hpo.spec.words import counted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 FEWEST_ROWS = 4
 
@@ -40,6 +41,7 @@ class Panel:
     """Checked series, one after another.
 
     values_RF: float64, finite, column 0 the target, then the covariates that were kept.
+    known_R: whether the target was in the data; where it was filled, it is never scored.
     starts_S: int64 of length S+1, the first row of each series, and R at the end.
     names: of the series; ("",) for a single one. columns: of values_RF.
     times_R: datetime64[s], int64 or float64 (row numbers where there is no time column).
@@ -48,6 +50,7 @@ class Panel:
     """
 
     values_RF: Floats
+    known_R: Bools
     starts_S: Ints
     names: tuple[str, ...]
     times_R: npt.NDArray[Any]
@@ -73,7 +76,7 @@ def check(frame: pd.DataFrame, data: Data) -> Panel:
     Raises DataError for duplicate times, a constant target, a column without values, too few
     rows, and whatever `load.from_frame` refuses.
     """
-    table = from_frame(frame, data)
+    table, data = _with_time_of_index(from_frame(frame, data), data)
     columns = (data.target, *data.covariates)
     _refuse_too_few(table, data)
     rows, unsorted = _sort(table, data)
@@ -86,6 +89,7 @@ def check(frame: pd.DataFrame, data: Data) -> Panel:
     alias, season = (step.alias, step.season) if step else ("", 1)
     return Panel(
         values_RF=rows.values_RF,
+        known_R=rows.known_R,
         starts_S=rows.starts_S,
         names=rows.names,
         times_R=rows.times_R,
@@ -95,6 +99,18 @@ def check(frame: pd.DataFrame, data: Data) -> Panel:
         warnings=(*unsorted, *trimmed, *irregular, *gaps.warnings, *filled, *still, *constant),
         fingerprint=_fingerprint(rows, columns, alias),
     )
+
+
+def _with_time_of_index(table: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, Data]:
+    """An index that tells the time as one more column, and the data that names it."""
+    if not index_is_time(table, data):
+        return table, data
+    name = "index"
+    while name in table.columns:
+        name += "_"
+    rows = pd.RangeIndex(len(table), name="row")
+    table = table.assign(**{name: table.index.array}).set_axis(rows, axis="index")
+    return table, data.model_copy(update={"time": name})
 
 
 def _refuse_too_few(table: pd.DataFrame, data: Data) -> None:
@@ -125,7 +141,14 @@ def _sort(table: pd.DataFrame, data: Data) -> tuple[Rows, list[str]]:
     values_RF = np.empty((len(table), len(columns)))
     for feature, column_R in enumerate(columns):
         values_RF[:, feature] = column_R[order_R]
-    return Rows(values_RF=values_RF, times_R=times_R, starts_S=starts_S, names=names), warnings
+    rows = Rows(
+        values_RF=values_RF,
+        known_R=~np.isnan(values_RF[:, 0]),
+        times_R=times_R,
+        starts_S=starts_S,
+        names=names,
+    )
+    return rows, warnings
 
 
 def _series_codes(table: pd.DataFrame, data: Data) -> tuple[Ints, tuple[str, ...]]:
@@ -166,4 +189,6 @@ def _fingerprint(rows: Rows, columns: tuple[str, ...], frequency: str) -> str:
     digest = hashlib.sha256(json.dumps(labels).encode())
     digest.update(np.ascontiguousarray(rows.times_R).view(np.uint8).data)
     digest.update(np.ascontiguousarray(rows.values_RF).view(np.uint8).data)
+    if not rows.known_R.all():
+        digest.update(np.packbits(rows.known_R).data)
     return digest.hexdigest()

@@ -85,7 +85,10 @@ def prepare(study: Study, panel: Panel) -> Prepared:
 
 
 def truth(prepared: Prepared, fold: Fold) -> npt.NDArray[np.float64]:
-    """What was to be forecast from each origin (float64, O x H), on the data's own scale."""
+    """What was to be forecast from each origin (float64, O x H), on the data's own scale.
+
+    All of it was in the data: a fold has no origin with a target that was filled.
+    """
     rows_OH = fold.origins_O[:, None] + 1 + np.arange(prepared.study.task.horizon)
     truth_OH: npt.NDArray[np.float64] = prepared.panel.values_RF[rows_OH, 0]
     return truth_OH
@@ -154,6 +157,7 @@ def _refuse_no_network(study: Study, limit: Limit) -> Limit:
     if fits((fewest,) * layers, limit):
         return limit
     left = largest_equal_cells(layers, limit) or 0
+    recursive = "task.strategy=recursive, " if limit.outputs > 1 else ""
     other_rules = "off" if limit.rule == "formula" else "formula or off"
     raise SpecError(
         f"the bound leaves no network: at most {counted(left, 'cell')} in each of "
@@ -161,7 +165,7 @@ def _refuse_no_network(study: Study, limit: Limit) -> Limit:
         f"(bound.rule={limit.rule}, bound.alpha={limit.alpha:g}, "
         f"{counted(limit.samples, 'sample')}, {counted(limit.inputs, 'input')}, "
         f"{counted(limit.outputs, 'output')})",
-        remedy="give more rows, a smaller task.horizon or task.lookback, task.strategy=recursive, "
+        remedy=f"give more rows, a smaller task.horizon or task.lookback, {recursive}"
         f"a lower bound.alpha, bound.rule={other_rules}, or fewer space.layers or space.cells",
     )
 

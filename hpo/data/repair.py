@@ -13,6 +13,7 @@ import numpy.typing as npt
 from hpo.data import calendar
 from hpo.errors import DataError
 from hpo.spec.study import Data
+from hpo.spec.words import counted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -23,9 +24,13 @@ NAMES_SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rows:
-    """Rows on their way to a panel; values may still be missing (NaN)."""
+    """Rows on their way to a panel; values may still be missing (NaN).
+
+    known_R: whether the row's target was in the data, rather than filled.
+    """
 
     values_RF: Floats
+    known_R: Bools
     times_R: npt.NDArray[Any]
     starts_S: Ints
     names: tuple[str, ...]
@@ -43,11 +48,6 @@ def listed(names: Sequence[str]) -> str:
     """
     shown = ", ".join(repr(n) for n in names[:NAMES_SHOWN])
     return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun: `counted(2, "row")` is "2 rows"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def row_in_series(starts_S: Ints) -> Ints:
@@ -114,6 +114,7 @@ def _select(rows: Rows, keep_R: Bools) -> Rows:
     kept_S = np.add.reduceat(keep_R.astype(np.int64), rows.starts_S[:-1])
     return Rows(
         values_RF=rows.values_RF[keep_R],
+        known_R=rows.known_R[keep_R],
         times_R=rows.times_R[keep_R],
         starts_S=np.concatenate(([0], np.cumsum(kept_S[kept_S > 0]))),
         names=tuple(n for n, count in zip(rows.names, kept_S, strict=True) if count),
@@ -159,6 +160,8 @@ def insert_gaps(rows: Rows, step: calendar.Step | None) -> tuple[Rows, Gaps]:
     place_R = position_R + np.repeat(starts_S[:-1], np.diff(rows.starts_S))
     values = np.full((starts_S[-1], rows.values_RF.shape[1]), np.nan)
     values[place_R] = rows.values_RF
+    known = np.zeros(starts_S[-1], dtype=np.bool_)
+    known[place_R] = rows.known_R
     first = np.repeat(rows.times_R[rows.starts_S[:-1]], lengths_S)
     times = calendar.times_at(first, row_in_series(starts_S), step)
     times[place_R] = rows.times_R
@@ -167,7 +170,7 @@ def insert_gaps(rows: Rows, step: calendar.Step | None) -> tuple[Rows, Gaps]:
         f"{counted(inserted, 'row')} missing between the times (the first after "
         f"{_shown(rows.times_R[gap])}) inserted with the last known values"
     )
-    grid = Rows(values_RF=values, times_R=times, starts_S=starts_S, names=rows.names)
+    grid = replace(rows, values_RF=values, known_R=known, times_R=times, starts_S=starts_S)
     return grid, Gaps(inserted, (said,))
 
 

@@ -190,15 +190,15 @@ def _log_floor(target_R: Floats) -> float:
 def _scale(target_R: Floats, steps: str) -> float:
     if "difference" in steps and len(target_R) > 1:
         change = float(np.sqrt(np.square(np.diff(target_R)).mean()))
-        return change if _is_change(change, target_R) else _deviation(target_R)
+        return change if is_change(change, target_R) else _deviation(target_R)
     return _deviation(target_R)
 
 
 def _deviation(column_R: Floats) -> float:
     deviation = float(column_R.std())
-    return deviation if _is_change(deviation, column_R) else 1.0
+    return deviation if is_change(deviation, column_R) else 1.0
 
 
-def _is_change(size: float, column_R: Floats) -> bool:
+def is_change(size: float, column_R: Floats) -> bool:
     """Whether it is more than the rounding of the values."""
     return size > ROUNDING * float(np.abs(column_R).max())

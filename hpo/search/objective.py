@@ -3,7 +3,7 @@
 Shapes: S seeds, O origins of all folds one after another.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -155,12 +155,13 @@ def refuse_not_finite(record: NetworkRecord) -> None:
         raise Diverged("a forecast is not a finite number")
 
 
-def origins_of(prepared: Prepared) -> Origins:
-    """The origins of all folds one after another, as the bootstrap needs them."""
+def origins_of(folds: Sequence[Fold], horizon: int) -> Origins:
+    """The origins of folds one after another, as the bootstrap needs them."""
     return Origins(
-        fold_O=np.concatenate([np.full(len(f.origins_O), f.number) for f in prepared.folds]),
-        series_O=np.concatenate([f.series_O for f in prepared.folds]),
-        horizon=prepared.study.task.horizon,
+        fold_O=np.concatenate([np.full(len(f.origins_O), f.number) for f in folds]),
+        series_O=np.concatenate([f.series_O for f in folds]),
+        step_O=np.concatenate([f.origins_O - f.train_ends_S[f.series_O] for f in folds]),
+        horizon=horizon,
     )
 
 
@@ -173,7 +174,7 @@ def _is_worse(prepared: Prepared, trial_O: NDArray[np.float64], around: Surround
         trial_O,
         rival.losses_SO,
         rival.seed_sd,
-        origins_of(prepared),
+        origins_of(prepared.folds, prepared.study.task.horizon),
         metric=prepared.study.task.metric,
         rng=generator,
     )

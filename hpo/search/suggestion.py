@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.prepare import Prepared
 from hpo.search.space import Params, distributions, first_guesses, into_bound
+from hpo.sizing.bound import largest_equal_cells
 
 GRID_RATES = 3
 GRID_WIDTHS = 8
@@ -82,24 +83,36 @@ def _sampler(prepared: Prepared, number: int) -> BaseSampler:
 def _grid_point(prepared: Prepared, limits: dict[str, BaseDistribution], place: int) -> Params:
     """The grid's point `place`; a budget larger than the grid goes through it again.
 
-    Layers x 8 equal widths in log steps up to what one layer may have x 3 values of each rate x
-    every lookback: the widths run fastest, so that a short budget sees every size.
+    Layers x 8 equal widths in log steps up to what the bound leaves each of them x 3 values of
+    each rate (the middle first) x every lookback: the sizes run fastest, so that a short budget
+    sees every size at sensible rates.
     """
-    layers, cells = limits["layers"], limits["cells_1"]
-    assert isinstance(layers, IntDistribution)
-    assert isinstance(cells, IntDistribution)
-    widest = into_bound(
-        {n: _values(d)[-1] for n, d in limits.items()} | {"layers": layers.low}, prepared
-    )
-    widths = _log_steps(cells.low, widest["cells_1"])
-    others = [_values(limits[name]) for name in _others(limits)]
-    points = list(product(*others, range(layers.low, layers.high + 1), widths))
-    *values, count, width = points[place % len(points)]
+    rates = [_middle_first(_values(limits[name])) for name in _others(limits)]
+    points = list(product(product(*rates), _grid_sizes(prepared, limits)))
+    values, (count, width) = points[place % len(points)]
     return (
         {name: width for name in limits if name.startswith("cells_")}
         | {"layers": count}
         | dict(zip(_others(limits), values, strict=True))
     )
+
+
+def _grid_sizes(prepared: Prepared, limits: dict[str, BaseDistribution]) -> list[tuple[int, int]]:
+    """(layers, cells in each of them), every one inside the bound and different."""
+    low, high = prepared.study.space.cells
+    counts = _values(limits["layers"])
+    most = {count: largest_equal_cells(count, prepared.limit) for count in counts}
+    return [
+        (count, width)
+        for count, largest in most.items()
+        if largest is not None
+        for width in _log_steps(low, min(largest, high))
+    ]
+
+
+def _middle_first(values: list[Any]) -> list[Any]:
+    middle = len(values) // 2
+    return [values[middle], *values[:middle], *values[middle + 1 :]]
 
 
 def _others(limits: dict[str, BaseDistribution]) -> list[str]:

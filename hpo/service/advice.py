@@ -20,14 +20,18 @@ def advice(prepared: Prepared, cells: tuple[int, ...], bound: BoundInForce, skip
     reasons, warnings = [], []
     if bound.hit:
         reasons.append(
-            f"{size_in_words(cells)} is as large as the bound allows (rule {bound.rule}, alpha"
-            f" {bound.alpha:g}): a larger network might do better; a smaller --alpha or more data"
-            " would let it."
+            f"{size_in_words(cells)} is at or next to the largest network that the bound allows"
+            f" (rule {bound.rule}, alpha {bound.alpha:g}): a larger one might do better; a smaller"
+            " --alpha or more data would let it."
         )
     elif max(cells) >= prepared.study.space.cells[1]:
         warnings.append(
             f"the answer has the most cells the space allows ({prepared.study.space.cells[1]} in"
             " a layer): widen --cells to see whether more would help"
+        )
+    if prepared.study.verdict.target_score:
+        warnings.append(
+            "verdict.target_score is kept with the study; this version does not answer it"
         )
     if skipped:
         budget = prepared.study.budget.trials

@@ -1,9 +1,11 @@
 """The answer of a study as it stands: the verdict, or what is known before it."""
 
+import numpy as np
+
 from hpo.service import results, studies
 from hpo.service.database import Database, without_password
 from hpo.service.status import progress
-from hpo.sizing.metric import score
+from hpo.sizing.metric import finite_scores
 from hpo.spec.answer import Answer
 
 
@@ -35,10 +37,10 @@ def answer_of(database: Database, name: str) -> Answer:
 
 
 def benchmark_scores(database: Database, stored: studies.Stored) -> dict[str, float]:
-    """The benchmarks' scores over the folds' origins, by name; empty before they are known."""
-    metric = stored.spec.task.metric
-    found = {}
-    for name, per_fold in results.benchmarks_of(database, stored.name).items():
-        losses = [loss for losses_O in per_fold[:-1] for loss in losses_O]
-        found[name] = float(score(sum(losses) / len(losses), metric))
-    return found
+    """Scores over the folds' origins of the benchmarks whose forecasts are finite numbers.
+
+    Empty before they are known.
+    """
+    errors = results.benchmarks_of(database, stored.name)
+    means = {name: np.concatenate(per_fold[:-1]).mean() for name, per_fold in errors.items()}
+    return finite_scores(means, stored.spec.task.metric)

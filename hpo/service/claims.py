@@ -19,7 +19,11 @@ Kind = Literal["benchmark", "trial", "verdict"]
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A worker's right to a slot; `trial` is Optuna's number once the slot has one."""
+    """A worker's right to a slot.
+
+    `trial` is Optuna's number once the slot has one; `deaths` counts the workers that let the
+    slot's lease run out before.
+    """
 
     study: str
     number: int
@@ -27,7 +31,7 @@ class Claim:
     token: int
     worker: str
     trial: int | None
-    taken_over: bool
+    deaths: int
 
 
 class LeaseLost(Exception):
@@ -44,10 +48,17 @@ def take(database: Database, study: str, worker: str) -> Claim | None:
         if row is None or (row["kind"] == "verdict" and _is_unfinished(connection, row)):
             return None
         token = row["token"] + 1
+        deaths = row["deaths"] + (row["state"] == "taken")
         connection.execute(
             slots.update()
             .where(slots.c.study == study, slots.c.number == row["number"])
-            .values(state="taken", worker=worker, token=token, expires_at=now() + LEASE_S)
+            .values(
+                state="taken",
+                worker=worker,
+                token=token,
+                deaths=deaths,
+                expires_at=now() + LEASE_S,
+            )
         )
     return Claim(
         study=study,
@@ -56,7 +67,7 @@ def take(database: Database, study: str, worker: str) -> Claim | None:
         token=token,
         worker=worker,
         trial=row["trial"],
-        taken_over=row["state"] == "taken",
+        deaths=deaths,
     )
 
 

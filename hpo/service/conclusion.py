@@ -20,7 +20,7 @@ from hpo.sizing.bound import (
     largest_equal_cells,
     parameters,
 )
-from hpo.sizing.metric import score
+from hpo.sizing.metric import finite_scores
 from hpo.sizing.verdict import Entrant, Judgement
 from hpo.spec.answer import Answer, BoundInForce
 from hpo.spec.study import Study
@@ -48,9 +48,8 @@ def conclude(
     if not finalists:
         raise StudyFailed("no finalist could be trained with fresh seeds; lower learning rates")
     judgement = race.judge(finalists)
-    chosen = finalists[judgement.chosen]
-    tested = race.test(chosen)
-    return _answer(race, entrants, chosen, judgement, tested)
+    tested = race.test(finalists[judgement.chosen])
+    return _answer(race, entrants, finalists, judgement, tested)
 
 
 def _why_no_trial(database: Database, stored: studies.Stored) -> str:
@@ -65,10 +64,11 @@ def _why_no_trial(database: Database, stored: studies.Stored) -> str:
 def _answer(
     race: FinalRace,
     entrants: list[Entrant],
-    chosen: Entrant,
+    finalists: list[Entrant],
     judgement: Judgement,
     tested: Tested,
 ) -> Answer:
+    chosen = finalists[judgement.chosen]
     database, spec, prepared = race.database, race.spec, race.prepared
     stored = studies.find(database, race.stored.name)  # with the warnings of the benchmarks
     limit, candidate = prepared.limit, race.candidate(chosen.trial)
@@ -82,7 +82,7 @@ def _answer(
         task=spec.task.model_dump(mode="json") | {"season": prepared.season},
         layers=len(chosen.cells),
         cells=chosen.cells,
-        cells_tied=race.tied_range(entrants, chosen),
+        cells_tied=race.tied_range(entrants, finalists, judgement),
         layers_probability=judgement.layers_probability,
         learning_rate=candidate.learning_rate,
         weight_decay=candidate.weight_decay,
@@ -128,8 +128,8 @@ def _answer(
 
 def _test_scores(errors: Mapping[str, Sequence[Losses]], spec: Study) -> dict[str, float]:
     """The benchmarks' scores on the test span, of those whose forecasts are finite numbers."""
-    means = {name: float(per_fold[-1].mean()) for name, per_fold in errors.items()}
-    return {n: score(mean, spec.task.metric) for n, mean in means.items() if np.isfinite(mean)}
+    means = {name: per_fold[-1].mean() for name, per_fold in errors.items()}
+    return finite_scores(means, spec.task.metric)
 
 
 def _bound(prepared: Prepared, chosen: Entrant) -> BoundInForce:

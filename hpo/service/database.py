@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hpo.service import sqlite
 from hpo.service.tables import SCHEMA_VERSION, metadata, schema
 
 CONNECT_TIMEOUT_S = 10
+SEPARATORS = set(":@/=")  # a text without them is no URL with a password
 MOST_ATTEMPTS = 50
 SCHEMA_LOCK = 0x68706F  # "hpo": the key of PostgreSQL's advisory lock around table creation
 
@@ -102,24 +104,35 @@ def without_password(url: str) -> str:
     'postgresql://ann:***@db/hpo'
     >>> without_password("postgresql://db/hpo?password=secret")
     'postgresql://db/hpo?password=%2A%2A%2A'
+    >>> without_password("postgresql://ann:se@cret:word@db/hpo")  # what is its password?
+    '***'
     """
+    parsed = _split(url)
+    if parsed is None:
+        return "***" if set(url) & SEPARATORS else url
+    secret = {key: "***" for key in parsed.query if "password" in key}
+    return parsed.update_query_dict(secret).render_as_string(hide_password=True)
+
+
+def _split(url: str) -> URL | None:
+    """The parts of a URL; None when it has no such parts, or a password may be in the wrong one."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        return url.split("@")[-1]
-    if "password" in parsed.query:
-        parsed = parsed.update_query_dict({"password": "***"})
-    return parsed.render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        return None
+    is_file = parsed.get_backend_name() == "sqlite"
+    is_misread = "@" in f"{parsed.host or ''}{parsed.database or ''}"
+    return None if is_misread and not is_file else parsed
 
 
 def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
+    parsed = _split(url)
+    if parsed is None:
         raise DatabaseError(
-            f"{url.split('@')[-1]!r} is not a database URL",
-            remedy="write sqlite:///FILE.db or postgresql://USER@HOST/DATABASE",
-        ) from None
+            f"{without_password(url)!r} is not a database URL",
+            remedy="write sqlite:///FILE.db or postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with"
+            " a number as PORT and special characters of the password escaped (@ as %40, / as %2F)",
+        )
     match parsed.get_backend_name():
         case "sqlite" if parsed.database not in (None, "", ":memory:"):
             return parsed.set(drivername=sqlite.DRIVER)
@@ -211,7 +224,8 @@ def _check_version(database: Database) -> None:
 def _database_error(error: Exception, url: str) -> DatabaseError:
     parsed = make_url(url)
     said = " ".join(str(_cause(error)).split())
-    for password in (parsed.password, parsed.query.get("password")):
+    secret = [v for key, v in parsed.normalized_query.items() if "password" in key]
+    for password in (parsed.password, *chain.from_iterable(secret)):
         if password:
             said = said.replace(str(password), "***")
     return DatabaseError(

@@ -20,7 +20,6 @@ from hpo.service.database import Database
 from hpo.service.trials import all_trials, is_feasible
 from hpo.sizing.bound import parameters
 from hpo.sizing.race import run_race
-from hpo.sizing.resampling import Origins
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
 from hpo.spec.candidate import Candidate
 from hpo.spec.words import size_in_words
@@ -71,7 +70,7 @@ class FinalRace:
         self.surroundings = surroundings
         self.spec = stored.spec
         self.metric = stored.spec.task.metric
-        self.origins = origins_of(prepared)
+        self.origins = origins_of(prepared.folds, stored.spec.task.horizon)
         self.recorded = results.networks_of(database, stored.name)
         self.trials = all_trials(database, stored.optuna_id)
         seeds = stored.spec.validation.seeds
@@ -142,7 +141,7 @@ class FinalRace:
         if not refits:
             return Tested(steps=steps, score=None, se=None)
         tested = replace(chosen, losses_SO=np.stack(refits))
-        origins = _test_origins(self.prepared)
+        origins = origins_of([self.prepared.test], self.spec.task.horizon)
         alone = run_race([tested], origins, metric=self.metric, rng=self._generator())
         return Tested(steps=steps, score=float(alone.scores_E[0]), se=alone.se(0))
 
@@ -167,17 +166,27 @@ class FinalRace:
         around.on_network(record)
         return record
 
-    def tied_range(self, entrants: list[Entrant], chosen: Entrant) -> tuple[int, int]:
-        """Cells of the smallest and the largest trial that is as good as the chosen one."""
-        reference = next(e for e in entrants if e.trial == chosen.trial)
-        return tied_range(
+    def tied_range(
+        self, entrants: list[Entrant], finalists: list[Entrant], judgement: Judgement
+    ) -> tuple[int, int]:
+        """Cells of all layers of the smallest and the largest network that is as good.
+
+        The smallest is a finalist: fresh seeds decide what is too small. The largest may be a
+        trial of the search that is as good as the recommended network was there.
+        """
+        tied = [
+            sum(f.cells) for f, is_tied in zip(finalists, judgement.tied, strict=True) if is_tied
+        ]
+        chosen = finalists[judgement.chosen].trial
+        _, largest = tied_range(
             entrants,
-            reference,
+            next(e for e in entrants if e.trial == chosen),
             self.origins,
             metric=self.metric,
             tolerance=self.spec.verdict.tolerance,
             rng=self._generator(),
         )
+        return min(tied), max(largest, *tied)
 
 
 def _has_all(prepared: Prepared, records: Records, seeds: range) -> bool:
@@ -196,13 +205,4 @@ def _entrant(
         cells=cells,
         weights=parameters(cells, limit.inputs, limit.outputs),
         losses_SO=losses_SO,
-    )
-
-
-def _test_origins(prepared: Prepared) -> Origins:
-    test = prepared.test
-    return Origins(
-        fold_O=np.full(len(test.origins_O), test.number),
-        series_O=test.series_O,
-        horizon=prepared.study.task.horizon,
     )

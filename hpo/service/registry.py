@@ -9,6 +9,8 @@ from hpo.service.claims import LEASE_S
 from hpo.service.database import Database, now
 from hpo.service.tables import workers
 
+SILENCE_S = 3 * LEASE_S  # a worker that was silent for longer is taken for dead
+
 
 def enroll(database: Database, worker: str, study: str, device: str) -> None:
     """Write the worker's row; rows of workers long silent are removed."""
@@ -39,8 +41,12 @@ def leave(database: Database, worker: str) -> None:
 
 
 def workers_of(database: Database, study: str) -> list[dict[str, object]]:
-    """The study's workers: id, host, pid, device, state, last_beat (seconds since 1970)."""
+    """The study's workers that were heard of lately.
+
+    Of each its id, host, pid, device, state and last_beat (seconds since 1970).
+    """
     shown = (c for c in workers.c if c.name != "study")
-    query = sa.select(*shown).where(workers.c.study == study).order_by(workers.c.id)
+    lives = workers.c.last_beat > now() - SILENCE_S
+    query = sa.select(*shown).where(workers.c.study == study, lives).order_by(workers.c.id)
     with database.transaction() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -69,6 +69,16 @@ def networks_of(
     return found
 
 
+def losses_of(
+    database: Database, study: str, trial: int, folds: Sequence[int], seeds: Sequence[int]
+) -> Losses | None:
+    """losses_SO of a trial, the folds' origins one after another; None when a network lacks."""
+    found = networks_of(database, study, trial).get(trial, {})
+    if any((fold, seed) not in found for fold in folds for seed in seeds):
+        return None
+    return np.stack([np.concatenate([found[f, s].losses_O for f in folds]) for s in seeds])
+
+
 def made_by(database: Database, study: str) -> list[Origin]:
     """The engines and devices that trained the study's networks."""
     query = sa.select(networks.c.engine, networks.c.device).where(networks.c.study == study)

@@ -6,18 +6,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpo.service import studies
-from hpo.service.claims import LEASE_S
 from hpo.service.database import Database, now
 from hpo.service.registry import workers_of
 from hpo.service.results import count_networks
-from hpo.service.tables import slots, workers
+from hpo.service.tables import slots
 from hpo.service.trials import all_trials
 from hpo.spec.answer import TrialCounts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a progress display needs, cheap enough to ask every half second."""
+    """What a progress display needs, cheap enough to ask every half second.
+
+    `state` is studies.DELETED when the study is not there any more.
+    """
 
     state: str
     benchmarked: bool
@@ -40,7 +42,7 @@ def progress(database: Database, name: str) -> Progress:
         .order_by(slots.c.number)
     )
     # The state first: when it says that the study has ended, the counts are the last ones.
-    state = studies.state(database, name) or "deleted"
+    state = studies.state(database, name) or studies.DELETED
     with database.transaction() as connection:
         rows = connection.execute(query).all()
     of_trials = [row for row in rows if row[0] == "trial"]
@@ -93,14 +95,3 @@ def _best(database: Database, stored: studies.Stored) -> dict[str, Any] | None:
         return None
     cells = all_trials(database, stored.optuna_id)[row.trial].user_attrs["cells"]
     return {"layers": len(cells), "cells": cells, "score": row.score}
-
-
-def live_workers(database: Database, name: str) -> int:
-    """How many workers of the study have beaten within the time of a lease."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(workers)
-        .where(workers.c.study == name, workers.c.last_beat > now() - LEASE_S)
-    )
-    with database.transaction() as connection:
-        return int(connection.execute(query).scalar_one())

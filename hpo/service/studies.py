@@ -8,13 +8,14 @@ from typing import Any
 import optuna
 import sqlalchemy as sa
 
-from hpo.errors import DatabaseError, StudyConflict, UnknownStudy
+from hpo.errors import DatabaseError, StudyConflict, StudyFailed, UnknownStudy
 from hpo.service.database import Database, now, without_password
 from hpo.service.tables import slots, studies
 from hpo.spec.answer import Answer, State
 from hpo.spec.study import Study
 
 ENDED = ("done", "cancelled", "failed")
+DELETED = "deleted"  # what progress calls the state of a study that is not there any more
 MOST_DELETIONS = 10
 VERSIONED = ("hpo", "optuna", "torch", "statsforecast", "numpy")
 
@@ -29,12 +30,8 @@ class Stored:
     spec: Study
     fingerprint: str
     data_fingerprint: str
-    data_parquet: bytes
     versions: dict[str, str]
-    engine: str
     error: str
-    started_at: float | None
-    ended_at: float | None
     timed_out: bool
     benchmark_warnings: tuple[str, ...]
     answer: Answer | None
@@ -46,7 +43,8 @@ def submit(
     """Write the study with its slots, or find it written: True when it is new.
 
     A study that failed is opened again. Raises StudyConflict when the name is taken by a study of
-    other values or data, naming the differences.
+    other values or data, naming the differences, and StudyFailed when nothing of a failed study is
+    left to be done.
     """
     known = _find(database, study.name)
     if known is not None:
@@ -113,25 +111,52 @@ def _refuse_difference(known: Stored, study: Study, data_fingerprint: str) -> No
 
 
 def _reopen(database: Database, known: Stored) -> None:
-    if known.state == "failed":
-        with database.transaction() as connection:
+    """Let a failed study go on: what a time limit skipped is open again, and so is the verdict."""
+    if known.state != "failed":
+        return
+    of_study = slots.c.study == known.name
+    skipped = sa.and_(slots.c.kind == "trial", slots.c.outcome == "skipped")
+    with database.transaction() as connection:
+        # Slots are locked before the study, as workers do: the other way round is a deadlock.
+        rows = connection.execute(sa.select(slots).where(of_study).with_for_update()).all()
+        _refuse_spent(known, [row.outcome for row in rows if row.kind == "trial"])
+        reopened = connection.execute(
+            studies.update()
+            .where(studies.c.name == known.name, studies.c.state == "failed")
+            .values(state="queued", error=None, failures=0, ended_at=None, timed_out=0)
+        )
+        if reopened.rowcount:  # else another submit was faster
             connection.execute(
-                studies.update()
-                .where(studies.c.name == known.name, studies.c.state == "failed")
-                .values(state="queued", error=None, failures=0, ended_at=None)
+                slots.update()
+                .where(of_study, sa.or_(skipped, slots.c.kind == "verdict"))
+                .values(state="open", outcome=None, worker=None, expires_at=None)
             )
+
+
+def _refuse_spent(known: Stored, outcomes: list[str | None]) -> None:
+    """Raise StudyFailed when every trial was tried and none is complete: it would fail again."""
+    if not set(outcomes) <= {"pruned", "infeasible"}:
+        return
+    raise StudyFailed(
+        f"the study {known.name!r} failed with all of its {len(outcomes)} trials tried:"
+        f" {known.error}",
+        remedy=f"remove it with: hpo delete {known.name}, or choose another --name with more"
+        " --trials or lower learning rates",
+    )
 
 
 def find(database: Database, name: str) -> Stored:
     """The study of this name. Raises UnknownStudy, naming those that are there."""
     found = _find(database, name)
     if found is None:
-        there = names(database)
-        listed = f"there are: {', '.join(there[:10])}" if there else "there are none yet"
-        raise UnknownStudy(
-            f"no study {name!r}", where=without_password(database.url), remedy=listed
-        )
+        raise _unknown(database, name)
     return found
+
+
+def _unknown(database: Database, name: str) -> UnknownStudy:
+    there = names(database)
+    listed = f"there are: {', '.join(there[:10])}" if there else "there are none yet"
+    return UnknownStudy(f"no study {name!r}", where=without_password(database.url), remedy=listed)
 
 
 def state(database: Database, name: str) -> str | None:
@@ -148,9 +173,20 @@ def names(database: Database) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
-def _find(database: Database, name: str) -> Stored | None:
+def data_of(database: Database, name: str) -> bytes:
+    """The study's data as Parquet. Raises UnknownStudy."""
     with database.transaction() as connection:
-        query = sa.select(studies).where(studies.c.name == name)
+        query = sa.select(studies.c.data_parquet).where(studies.c.name == name)
+        data = connection.execute(query).scalar_one_or_none()
+    if data is None:
+        raise _unknown(database, name)
+    return bytes(data)
+
+
+def _find(database: Database, name: str) -> Stored | None:
+    light = (column for column in studies.c if column.name != "data_parquet")
+    with database.transaction() as connection:
+        query = sa.select(*light).where(studies.c.name == name)
         row = connection.execute(query).mappings().first()
     if row is None:
         return None
@@ -161,12 +197,8 @@ def _find(database: Database, name: str) -> Stored | None:
         spec=Study.model_validate_json(row["spec"]),
         fingerprint=row["fingerprint"],
         data_fingerprint=row["data_fingerprint"],
-        data_parquet=row["data_parquet"],
         versions=json.loads(row["versions"]),
-        engine=row["engine"],
         error=row["error"] or "",
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
         timed_out=bool(row["timed_out"]),
         benchmark_warnings=tuple(json.loads(row["benchmark_warnings"] or "[]")),
         answer=Answer.model_validate_json(row["answer"]) if row["answer"] else None,

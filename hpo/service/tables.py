@@ -37,10 +37,9 @@ studies = Table(
     Column("spec", Text, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("data_fingerprint", String(64), nullable=False),
-    Column("data_parquet", LargeBinary),  # small data travel with the study
+    Column("data_parquet", LargeBinary, nullable=False),  # small data travel with the study
     Column("versions", Text, nullable=False),
     Column("engine", String(20), nullable=False),
-    Column("device", String(60)),
     Column("error", Text),
     Column("failures", Integer, nullable=False, default=0),
     Column("created_at", Double, nullable=False),
@@ -62,6 +61,7 @@ slots = Table(
     Column("worker", String(120)),
     Column("token", Integer, nullable=False, default=0),
     Column("expires_at", Double),
+    Column("deaths", Integer, nullable=False, default=0),  # leases that ran out and were taken over
     Column("outcome", String(12)),
     Column("score", Double),
     Column("reason", Text),

@@ -13,9 +13,10 @@ from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest
 from hpo.service.claims import Claim, bind
 from hpo.service.database import Database
-from hpo.sizing.bound import UNBOUNDED, largest_equal_cells, parameters
+from hpo.sizing.bound import UNBOUNDED, Limit, capacity, largest_equal_cells, parameters
 
 SLOT = "slot"
+SEEN = "seen"  # the trials, by number, that a suggestion was made from
 CONSTRAINT = "infeasible"
 
 
@@ -56,12 +57,14 @@ def _create(
     prepared: Prepared,
     history: Sequence[FrozenTrial],
 ) -> int:
-    params = suggest(prepared, history, number=claim.number - 1)
+    seen = [trial for trial in history if trial.state.is_finished()]
+    params = suggest(prepared, seen, number=claim.number - 1)
     template = create_trial(
         state=TrialState.RUNNING,
         params=params,
         distributions=distributions(prepared),
-        user_attrs={SLOT: claim.number} | _bound_in_force(prepared, params),
+        user_attrs={SLOT: claim.number, SEEN: [trial.number for trial in seen]}
+        | _bound_in_force(prepared, params),
     )
     with database.translated():
         trial_id = database.storage.create_new_trial(optuna_id, template_trial=template)
@@ -75,10 +78,22 @@ def _bound_in_force(prepared: Prepared, params: Params) -> dict[str, object]:
     return {
         "rule": limit.rule,
         "alpha": limit.alpha,
-        "max_cells": None if most == UNBOUNDED else most,
+        "max_equal_cells": None if most == UNBOUNDED else most,
+        **_limit(limit),
         "cells": list(cells),
         "weights": parameters(cells, limit.inputs, limit.outputs),
     }
+
+
+def _limit(limit: Limit) -> dict[str, object]:
+    """What the rule allows a network, in its own unit: cells of all layers, or weights."""
+    match limit.rule:
+        case "off":
+            return {}
+        case "formula":
+            return {"limit_cells": capacity(limit)}
+        case _:
+            return {"limit_weights": capacity(limit)}
 
 
 def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> Outcome:

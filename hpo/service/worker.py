@@ -12,6 +12,9 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpo.data.benchmarks import forecast_benchmarks
 from hpo.data.load import from_parquet
 from hpo.data.panel import check
@@ -25,7 +28,6 @@ from hpo.service import results, studies, trials
 from hpo.service.claims import LEASE_S, Claim, LeaseLost, beat, release, settle, take
 from hpo.service.conclusion import conclude
 from hpo.service.database import Database, now, open_database
-from hpo.service.final_race import complete_entrants
 from hpo.service.registry import enroll, leave
 from hpo.training.device import describe_device, resolve_device, use_threads
 from hpo.training.torch_trainer import TorchTrainer
@@ -34,6 +36,7 @@ from hpo.training.trainer import Trainer
 BEAT_S = 1.0
 IDLE_S = 0.1
 MOST_FAILURES = 3
+MOST_DEATHS = 3
 
 
 class Worker:
@@ -51,8 +54,9 @@ class Worker:
         self.database, self.trainer, self.stop, self.parent = database, trainer, stop, parent
         self.id = f"{socket.gethostname()}-{os.getpid()}"
         self.study = studies.find(database, name)
-        panel = check(from_parquet(self.study.data_parquet), self.study.spec.data)
+        panel = check(from_parquet(studies.data_of(database, name)), self.study.spec.data)
         self.prepared: Prepared = prepare(self.study.spec, panel)
+        self.rivals: dict[int, NDArray[np.float64]] = {}
         self.made_by = results.Origin(engine=trainer.name, device=device)
         enroll(database, self.id, name, device)
 
@@ -103,7 +107,8 @@ class Worker:
 
     def _run_trial(self, claim: Claim, heart: "Heart") -> None:
         trial = trials.trial_of(self.database, self.study.optuna_id, claim, self.prepared)
-        outcome = trials.told(trial) or self._train(claim, trial.number, trial.params, heart)
+        outcome = trials.told(trial) or _deadly(claim)
+        outcome = outcome or self._train(claim, trial.number, trial.params, heart)
         match trials.tell(self.database, trial, outcome):
             case Completed(score):
                 settle(self.database, claim, "complete", score=score)
@@ -135,13 +140,22 @@ class Worker:
         )
 
     def _rival(self) -> Rival | None:
-        entrants = complete_entrants(self.database, self.study, self.prepared)
-        if not entrants:
+        """The best of the complete trials, whose errors stay as they are: each is read once."""
+        folds = [fold.number for fold in self.prepared.folds]
+        seeds = range(self.study.spec.validation.seeds)
+        for trial in trials.all_trials(self.database, self.study.optuna_id):
+            if trial.number not in self.rivals and isinstance(trials.told(trial), Completed):
+                found_SO = results.losses_of(
+                    self.database, self.study.name, trial.number, folds, seeds
+                )
+                if found_SO is not None:
+                    self.rivals[trial.number] = found_SO
+        if not self.rivals:
             return None
-        best = min(entrants, key=lambda e: float(e.losses_SO.mean()))
-        metric = self.study.spec.task.metric
-        spread = seed_spread([e.losses_SO for e in entrants], metric)
-        return Rival(losses_SO=best.losses_SO, seed_sd=spread)
+        best = min(sorted(self.rivals), key=lambda number: float(self.rivals[number].mean()))
+        known = [self.rivals[number] for number in sorted(self.rivals)]
+        spread = seed_spread(known, self.study.spec.task.metric)
+        return Rival(losses_SO=self.rivals[best], seed_sd=spread)
 
     def _conclude(self, claim: Claim, heart: "Heart") -> None:
         trials.close_orphans(self.database, self.study.optuna_id)
@@ -170,6 +184,13 @@ class Worker:
             return
         if studies.count_failure(self.database, self.study.name) >= MOST_FAILURES:
             studies.fail(self.database, self.study.name, trace)
+
+
+def _deadly(claim: Claim) -> Infeasible | None:
+    """A trial whose workers die, of memory for instance, is not tried for ever."""
+    if claim.deaths < MOST_DEATHS:
+        return None
+    return Infeasible(f"its worker died {claim.deaths} times while training it")
 
 
 class Heart:

@@ -98,9 +98,9 @@ def fits(cells: Sequence[int], limit: Limit) -> bool:
         case "off":
             return True
         case "formula":
-            return sum(cells) <= _capacity(limit)
+            return sum(cells) <= capacity(limit)
         case _:
-            return parameters(cells, limit.inputs, limit.outputs) <= _capacity(limit)
+            return parameters(cells, limit.inputs, limit.outputs) <= capacity(limit)
 
 
 def largest_equal_cells(layers: int, limit: Limit) -> int | None:
@@ -120,11 +120,11 @@ def largest_equal_cells(layers: int, limit: Limit) -> int | None:
         case "off":
             return UNBOUNDED
         case "formula":
-            cells = _capacity(limit) // layers
+            cells = capacity(limit) // layers
         case _:
             square = 8 * layers - 4
             linear = 4 * limit.inputs + 8 * layers + limit.outputs
-            room = _capacity(limit) - limit.outputs
+            room = capacity(limit) - limit.outputs
             cells = (isqrt(max(linear**2 + 4 * square * room, 0)) - linear) // (2 * square)
     return cells if cells >= 1 else None
 
@@ -177,8 +177,15 @@ def table(
     }
 
 
-def _capacity(limit: Limit) -> int:
-    """What the limit allows: cells in all layers (formula) or free parameters (freedom, strict)."""
+def capacity(limit: Limit) -> int:
+    """What the limit allows: cells in all layers (formula) or free parameters (freedom, strict).
+
+    Not for rule "off".
+
+    >>> numbers = dict(samples=1_000, inputs=1, outputs=1, alpha=2)
+    >>> [capacity(Limit(rule=rule, **numbers)) for rule in ("formula", "freedom", "strict")]
+    [250, 1000, 500]
+    """
     n_i, n_o = limit.inputs, limit.outputs
     match limit.rule:
         case "formula":

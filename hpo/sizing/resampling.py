@@ -1,7 +1,7 @@
 """Block bootstrap over forecast origins: how far a mean loss would move on other origins.
 
-Shapes: O origins (of all folds and series), K columns of losses, U units that are drawn, B
-replicates.
+Shapes: O origins (of all folds and series), F folds, P places (an origin's place in its fold, that
+all series share; of all folds), K columns of losses, U units that are drawn, B replicates.
 """
 
 from collections.abc import Sequence
@@ -26,25 +26,46 @@ class Origins:
     """Where each scored forecast starts, in time order inside every (fold, series).
 
     `fold_O` and `series_O` number the fold and the series of each origin (int64); `horizon` is in
-    steps: forecasts from origins that are nearer than this share targets.
+    steps: forecasts from origins that are nearer than this share targets. `step_O` (int64) tells
+    where in time an origin stands in its fold, on a scale that all series share. Without it the
+    last origins of all series in a fold are taken to be at the same time, and none to be missing.
     """
 
     fold_O: Ints
     series_O: Ints
     horizon: int
+    step_O: Ints | None = None
 
     def __post_init__(self) -> None:
         assert self.fold_O.shape == self.series_O.shape, "a fold and a series for every origin"
+        assert self.step_O is None or self.step_O.shape == self.fold_O.shape, "a step for each"
         assert self.fold_O.size >= 1, "at least one origin"
         assert self.horizon >= 1, "a forecast looks at least one step ahead"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Units:
-    """What one draw takes: unit u covers `lengths_U[u]` origins; `draws` units make a replicate."""
+    """What a draw takes: each unit's sums of K columns, and last its number of origins (U, K + 1).
 
-    lengths_U: Ints
+    `draws` units make a replicate.
+    """
+
+    sums_UK: Floats
     draws: int
+
+    def means(self, rng: np.random.Generator, replicates: int) -> Floats:
+        """Means over drawn units, float64 (B, K)."""
+        size, columns = self.sums_UK.shape
+        means_BK = np.empty((replicates, columns - 1))
+        chunk = max(1, _CHUNK_ITEMS // size)
+        for start in range(0, replicates, chunk):
+            rows = min(chunk, replicates - start)
+            drawn_RD = rng.integers(size, size=(rows, self.draws))
+            flat = (drawn_RD + size * np.arange(rows)[:, None]).ravel()
+            counts_RU = np.bincount(flat, minlength=rows * size).reshape(rows, size)
+            drawn_RK = counts_RU.astype(np.float64) @ self.sums_UK
+            means_BK[start : start + rows] = drawn_RK[:, :-1] / drawn_RK[:, -1:]
+        return means_BK
 
 
 def block_length(origins: Origins) -> int:
@@ -53,7 +74,7 @@ def block_length(origins: Origins) -> int:
     Forecasts less than a horizon apart share targets: blocks of one horizon would miss a third of
     the variance that this adds, blocks of two miss a sixth (triangular autocovariance). n^(1/3) is
     the order that is optimal for the variance of a mean (Kuensch 1989, Hall, Horowitz and Jing
-    1995). A lone fold of a lone series is cut into two blocks at least.
+    1995). A lone fold is cut into two blocks at least.
 
     >>> fold_O = np.repeat([0, 1, 2, 3], 12)
     >>> block_length(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=1))  # 48 ** (1/3) = 3.6
@@ -61,15 +82,14 @@ def block_length(origins: Origins) -> int:
     >>> block_length(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=3))
     6
     """
-    length, runs = max(2 * origins.horizon, _cube_root(origins)), _runs(origins)
-    return min(length, max(1, runs[0].size // 2)) if len(runs) == 1 else length
+    return _block_length(_places(origins)[1], origins.horizon)
 
 
 def block_count(origins: Origins) -> int:
-    """Number of independent pieces of evidence: series of a panel, else stretches of origins.
+    """Number of independent pieces of evidence: stretches of time, of which all series share one.
 
-    A panel of 8 series or more counts its series. Fewer count, in every fold of every series, the
-    stretches of a horizon (or the cube root, see `block_length`), at least one each.
+    Counts, in every fold, the stretches of a horizon (or the cube root, see `block_length`), at
+    least one each. A panel of 8 series or more has no more pieces than series.
 
     >>> fold_O = np.repeat([0, 1, 2, 3], 12)
     >>> block_count(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=1))  # 4 folds of 3 blocks
@@ -77,21 +97,26 @@ def block_count(origins: Origins) -> int:
     >>> block_count(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=8))
     4
     """
-    series = int(np.unique(origins.series_O).size)
-    if series >= SERIES_AS_UNITS:
-        return series
-    length = max(origins.horizon, _cube_root(origins))
-    return sum(max(1, run_N.size // length) for run_N in _runs(origins))
+    _, sizes_F = _places(origins)
+    length = max(origins.horizon, _cube_root(sizes_F))
+    stretches = int(np.maximum(1, sizes_F // length).sum())
+    series = np.unique(origins.series_O).size
+    return min(series, stretches) if series >= SERIES_AS_UNITS else stretches
 
 
 def variance_freedom(origins: Origins) -> int:
     """Degrees of freedom of a bootstrap variance: the units in the data less one, at least 1.
 
+    Of a panel of 8 series or more, whose variance has two parts: those of the part with fewer.
+
     >>> fold_O = np.repeat([0, 1, 2, 3], 12)
     >>> variance_freedom(Origins(fold_O=fold_O, series_O=0 * fold_O, horizon=1))  # 12 blocks of 4
     11
     """
-    return _units(origins).draws
+    _, sizes_F = _places(origins)
+    draws = _time_draws(sizes_F, _block_length(sizes_F, origins.horizon))
+    series = np.unique(origins.series_O).size
+    return min(series - 1, draws) if series >= SERIES_AS_UNITS else draws
 
 
 def bootstrap_means(
@@ -103,27 +128,33 @@ def bootstrap_means(
 ) -> Floats:
     """Means of K columns of losses over resampled origins, float64 (B, K); draws are shared by K.
 
-    Panels of 8 series or more draw whole series. Otherwise blocks of neighbouring origins are
-    drawn from all folds and series; a block never leaves its fold, whose end is joined to its
-    start so that every origin weighs alike (circular blocks, Politis and Romano 1992). One unit
-    fewer is drawn than the data hold, which makes the variance of a replicate that of the mean
-    (McCarthy 1969). Works on sums per unit, in chunks: memory does not grow with B times O.
+    Blocks of neighbouring places are drawn from all folds, each with the origins of all series
+    there, since what happens at a time strikes all series. A block never leaves its fold, whose
+    end is joined to its start so that every origin weighs alike (circular blocks, Politis and
+    Romano 1992). One unit fewer is drawn than the data hold, which makes the variance of a
+    replicate that of the mean (McCarthy 1969). Works on sums per unit, in chunks: memory does not
+    grow with B times O.
+
+    Panels of 8 series or more also draw whole series, apart from the blocks; a replicate moves by
+    both deviations, within the range of the losses. The variance is the sum of those of clusters
+    in two ways (Cameron, Gelbach and Miller 2011) without taking off that of their intersections:
+    right where shocks are common or series differ, twice too large where all losses are
+    independent.
 
     >>> origins = Origins(fold_O=np.zeros(4, int), series_O=np.zeros(4, int), horizon=1)
     >>> bootstrap_means(origins, [np.ones(4)], rng=np.random.default_rng(0), replicates=2).tolist()
     [[1.0], [1.0]]
     """
-    units, sums_UK = _units(origins), _unit_sums(origins, losses_KO)
-    size = units.lengths_U.size
-    means_BK = np.empty((replicates, sums_UK.shape[1]))
-    chunk = max(1, _CHUNK_ITEMS // size)
-    for start in range(0, replicates, chunk):
-        rows = min(chunk, replicates - start)
-        drawn_RD = rng.integers(size, size=(rows, units.draws))
-        flat = (drawn_RD + size * np.arange(rows)[:, None]).ravel()
-        counts_RU = np.bincount(flat, minlength=rows * size).reshape(rows, size).astype(np.float64)
-        covered_R1 = (counts_RU @ units.lengths_U)[:, None]
-        means_BK[start : start + rows] = (counts_RU @ sums_UK) / covered_R1
+    by_time_BK = _time_units(origins, losses_KO).means(rng, replicates)
+    names, owner_O = np.unique(origins.series_O, return_inverse=True)
+    if names.size < SERIES_AS_UNITS:
+        return by_time_BK
+    series = _Units(sums_UK=_sums(owner_O, losses_KO), draws=names.size - 1)
+    by_series_BK = series.means(rng, replicates)
+    mean_K, lowest_K, highest_K = (
+        np.array([f(loss_O) for loss_O in losses_KO]) for f in (np.mean, np.min, np.max)
+    )
+    means_BK: Floats = np.clip(by_time_BK + (by_series_BK - mean_K), lowest_K, highest_K)
     return means_BK
 
 
@@ -142,47 +173,67 @@ def paired_difference(
     return float(a - b), float((scores_BK[:, 0] - scores_BK[:, 1]).std())
 
 
-def _runs(origins: Origins) -> list[Ints]:
-    """Indices of the origins of every (fold, series), each in its order of time."""
+def _places(origins: Origins) -> tuple[Ints, Ints]:
+    """The place of each origin, numbered over all folds (O,), and the places of each fold (F,).
+
+    >>> fold_O, series_O = np.array([0, 0, 0, 0, 0, 1]), np.array([4, 4, 4, 9, 9, 4])
+    >>> place_O, sizes_F = _places(Origins(fold_O=fold_O, series_O=series_O, horizon=1))
+    >>> place_O.tolist(), sizes_F.tolist()
+    ([0, 1, 2, 1, 2, 3], [3, 1])
+    """
+    step_O = _steps_to_end(origins) if origins.step_O is None else origins.step_O
+    step_O = step_O - step_O.min()
+    _, fold_O = np.unique(origins.fold_O, return_inverse=True)
+    fold_steps = int(step_O.max()) + 1
+    places_P, place_O = np.unique(fold_O * fold_steps + step_O, return_inverse=True)
+    return place_O, np.bincount(places_P // fold_steps)
+
+
+def _steps_to_end(origins: Origins) -> Ints:
+    """Each origin's step counted back from the last of its fold and series, which is -1."""
     order_O = np.lexsort((np.arange(origins.fold_O.size), origins.series_O, origins.fold_O))
     changes_O = (np.diff(origins.fold_O[order_O]) != 0) | (np.diff(origins.series_O[order_O]) != 0)
-    return np.split(order_O, np.flatnonzero(changes_O) + 1)
+    ends_R = np.append(np.flatnonzero(changes_O) + 1, order_O.size)
+    step_O = np.empty(order_O.size, dtype=np.int64)
+    step_O[order_O] = np.arange(order_O.size) - np.repeat(ends_R, np.diff(ends_R, prepend=0))
+    return step_O
 
 
-def _cube_root(origins: Origins) -> int:
-    """The cube root of the most origins of one series, rounded up."""
-    _, per_series = np.unique(origins.series_O, return_counts=True)
-    return ceil(round(float(np.cbrt(int(per_series.max()))), 9))
+def _cube_root(sizes_F: Ints) -> int:
+    """The cube root of the places of all folds, rounded up."""
+    return ceil(round(float(np.cbrt(int(sizes_F.sum()))), 9))
 
 
-def _units(origins: Origins) -> _Units:
-    """The units that a replicate draws from: whole series, or the blocks from every origin on."""
-    _, per_series = np.unique(origins.series_O, return_counts=True)
-    if per_series.size >= SERIES_AS_UNITS:
-        return _Units(lengths_U=per_series, draws=per_series.size - 1)
-    sizes, length = [run_N.size for run_N in _runs(origins)], block_length(origins)
-    lengths_U = np.concatenate([np.full(size, min(length, size)) for size in sizes])
-    draws = max(1, round(lengths_U.size / float(lengths_U.mean())) - 1)
-    return _Units(lengths_U=lengths_U, draws=draws)
+def _block_length(sizes_F: Ints, horizon: int) -> int:
+    length = max(2 * horizon, _cube_root(sizes_F))
+    return min(length, max(1, int(sizes_F[0]) // 2)) if sizes_F.size == 1 else length
 
 
-def _unit_sums(origins: Origins, losses_KO: Sequence[Floats] | Floats) -> Floats:
-    """The sum of each column over each unit, float64 (U, K)."""
-    names_U, unit_O = np.unique(origins.series_O, return_inverse=True)
-    if names_U.size >= SERIES_AS_UNITS:
-        sums_KU = [np.bincount(unit_O, weights=loss_O) for loss_O in losses_KO]
-    else:
-        runs, length = _runs(origins), block_length(origins)
-        sums_KU = [
-            np.concatenate([_block_sums(loss_O[run_N], length) for run_N in runs])
-            for loss_O in losses_KO
-        ]
-    return np.stack(sums_KU, axis=1)
+def _time_draws(sizes_F: Ints, length: int) -> int:
+    """Blocks in a replicate: the places over the mean places of a block, less one."""
+    mean_length = float((sizes_F * np.minimum(sizes_F, length)).sum() / sizes_F.sum())
+    return max(1, round(int(sizes_F.sum()) / mean_length) - 1)
 
 
-def _block_sums(loss_N: Floats, length: int) -> Floats:
-    """Sums over the blocks that start at each origin of one run, its end joined to its start."""
-    length = min(length, loss_N.size)
-    total_N = np.cumsum(np.concatenate([[0.0], loss_N, loss_N[: length - 1]]))
-    sums: Floats = total_N[length:] - total_N[:-length]
+def _time_units(origins: Origins, losses_KO: Sequence[Floats] | Floats) -> _Units:
+    """The blocks that start at every place of every fold, each with all series."""
+    place_O, sizes_F = _places(origins)
+    length = _block_length(sizes_F, origins.horizon)
+    sums_FPK = np.split(_sums(place_O, losses_KO), np.cumsum(sizes_F)[:-1])
+    sums_UK = np.concatenate([_block_sums(sums_PK, length) for sums_PK in sums_FPK])
+    return _Units(sums_UK=sums_UK, draws=_time_draws(sizes_F, length))
+
+
+def _sums(group_O: Ints, losses_KO: Sequence[Floats] | Floats) -> Floats:
+    """The sum of each column over each group, and last the group's origins, float64 (G, K + 1)."""
+    sums_KG = [np.bincount(group_O, weights=loss_O) for loss_O in losses_KO]
+    return np.stack([*sums_KG, np.bincount(group_O).astype(np.float64)], axis=1)
+
+
+def _block_sums(sums_NK: Floats, length: int) -> Floats:
+    """Sums over the blocks that start at each place of one fold, its end joined to its start."""
+    length = min(length, len(sums_NK))
+    round_NK = np.concatenate([np.zeros((1, sums_NK.shape[1])), sums_NK, sums_NK[: length - 1]])
+    total_NK = np.cumsum(round_NK, axis=0)
+    sums: Floats = total_NK[length:] - total_NK[:-length]
     return sums

@@ -20,6 +20,8 @@ __all__ = ["Entrant", "Judgement", "judge", "pick_finalists", "tied_range"]
 
 FINALIST_SES = 2.0
 
+MOST_FINALISTS = 6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
@@ -130,7 +132,7 @@ def pick_finalists(
     metric: str,
     tolerance: float,
     rng: np.random.Generator,
-    most: int = 6,
+    most: int = MOST_FINALISTS,
 ) -> list[int]:
     """Indices of the entrants worth a race with fresh seeds, the best first, then by weights.
 

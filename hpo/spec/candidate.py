@@ -3,7 +3,6 @@
 from pydantic import Field
 
 from hpo.spec.study import Part
-from hpo.spec.words import size_in_words
 
 
 class Candidate(Part):
@@ -18,13 +17,3 @@ class Candidate(Part):
     @property
     def layers(self) -> int:
         return len(self.cells)
-
-    def size(self) -> str:
-        """The size in words.
-
-        >>> Candidate(cells=(3,), learning_rate=0.01, lookback=12).size()
-        '1 layer of 3 cells'
-        >>> Candidate(cells=(8, 4), learning_rate=0.01, lookback=12).size()
-        '2 layers of 8 and 4 cells'
-        """
-        return size_in_words(self.cells)

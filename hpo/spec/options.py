@@ -14,6 +14,9 @@ from hpo.errors import SpecError
 from hpo.spec.study import Study
 from hpo.spec.wording import either, nearest
 
+SIZES = ("layers", "cells")
+RATES = ("learning_rate", "weight_decay", "dropout")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -66,9 +69,9 @@ def from_words(words: Mapping[str, str]) -> dict[str, Any]:
 def _value(leaf: str, word: str) -> str | list[str]:
     if leaf == "covariates" or (leaf == "lookback" and "," in word):
         return [part.strip() for part in word.split(",") if part.strip()]
-    if leaf in ("layers", "cells") and word.strip().isdecimal():
+    if leaf in SIZES and word.strip().isdecimal():
         return [word, word]
-    if leaf in ("layers", "cells", "learning_rate", "weight_decay", "dropout") and ":" in word:
+    if leaf in (*SIZES, *RATES) and ":" in word:
         return word.split(":")
     return word
 
@@ -83,4 +86,9 @@ def from_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
                 f"the nearest is {near!r}" if near in known else f"there are {', '.join(known)}"
             )
             raise SpecError(f"unknown keyword {leaf!r}", remedy=remedy)
-    return {known[leaf].key: value for leaf, value in keywords.items()}
+    return {known[leaf].key: _as_range(leaf, value) for leaf, value in keywords.items()}
+
+
+def _as_range(leaf: str, value: Any) -> Any:
+    """One number of layers or cells is the range from it to itself."""
+    return [value, value] if leaf in SIZES and isinstance(value, int) else value

@@ -146,8 +146,8 @@ class Bound(Section):
         "formula", description="the reading of the alpha rule"
     )
     alpha: Rate = Field(2.0, description="samples per degree of freedom; larger: smaller networks")
-    alpha_max: Rate = Field(10.0, description="how far alpha may be raised")
-    alpha_min: Rate = Field(2.0, description="how far alpha may be lowered")
+    alpha_max: Rate = Field(10.0, description="how far alpha may be raised (not by this version)")
+    alpha_min: Rate = Field(2.0, description="how far alpha may be lowered (not by this version)")
 
 
 class Training(Section):
@@ -189,7 +189,9 @@ class Verdict(Section):
     """When a smaller network is as good as the best."""
 
     tolerance: float = Field(0.0, ge=0, lt=1, description="share of the score that does not matter")
-    target_score: float = Field(0.0, ge=0, description="the score that would be enough; 0: none")
+    target_score: float = Field(
+        0.0, ge=0, description="the score that would be enough (not told by this version); 0: none"
+    )
 
 
 class Study(Part):

@@ -132,7 +132,7 @@ def test_the_bar_is_one_line_and_gone_at_the_end(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("COLUMNS", raising=False)
     reading, stream = terminal
-    display = ProgressDisplay(stream, 1000)
+    display = ProgressDisplay(stream, 1000, finals=72)
     for ended in range(1, 500, 100):
         display.show(progress(ended))
         assert display.bar is not None

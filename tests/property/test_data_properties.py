@@ -71,11 +71,15 @@ def test_transform_then_inverse_is_the_identity(
     folds=st.integers(1, 5),
     test=st.integers(0, 20),
     lookback=st.integers(0, 12),
+    missing=st.sets(st.integers(1, 18), max_size=3),
 )
 def test_no_target_that_trains_is_scored_and_the_test_span_is_untouched(
-    rows: list[int], horizon: int, folds: int, test: int, lookback: int
+    rows: list[int], horizon: int, folds: int, test: int, lookback: int, missing: set[int]
 ) -> None:
-    panel = _panel([_series(n, i) for i, n in enumerate(rows)], 6)
+    y_SR = [_series(n, i) for i, n in enumerate(rows)]
+    for y_R in y_SR:
+        y_R[[-1 - m for m in missing]] = np.nan
+    panel = _panel(y_SR, 6)
     study = Study.model_validate(
         {
             "data": {"source": "frame", "target": "y", "test": test},
@@ -94,6 +98,7 @@ def test_no_target_that_trains_is_scored_and_the_test_span_is_untouched(
         scored = set((fold.origins_O[:, None] + 1 + np.arange(horizon)).ravel().tolist())
         assert trained.isdisjoint(scored)
         assert trained.isdisjoint(held_out)
+        assert panel.known_R[sorted(scored)].all()
         assert (fold.scale_O > 0).all()
         ends = panel.starts_S[fold.series_O + 1]
         assert (fold.origins_O + horizon < ends).all()

@@ -99,7 +99,7 @@ def test_an_expired_lease_is_taken_over_with_a_higher_token_and_the_same_trial(
         bind(database, lost, 3)
         let_leases_expire(database_url)
         found = claim_of(database, "bob")
-    assert (found.number, found.trial, found.taken_over) == (lost.number, 3, True)
+    assert (found.number, found.trial, found.deaths) == (lost.number, 3, 1)
     assert found.token > lost.token
 
 
@@ -179,7 +179,7 @@ def test_a_released_slot_goes_to_another_at_once(database_url: str) -> None:
         given_back = first_trial(database)
         assert release(database, given_back)
         found = claim_of(database, "bob")
-        assert (found.number, found.taken_over) == (given_back.number, False)
+        assert (found.number, found.deaths) == (given_back.number, 0)
         assert not release(database, given_back)
         assert beat(database, "bob", "tiny", found) == ("queued", True)
 

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from hpo.errors import DatabaseError
 from hpo.service import database as module
-from hpo.service.database import open_database
+from hpo.service.database import open_database, without_password
 from hpo.service.tables import SCHEMA_VERSION, metadata
 from tests.integration.service.stage import change, look, opened
 from tests.integration.service.together import in_processes, open_once
@@ -137,7 +137,14 @@ def test_a_missing_file_is_not_made_when_there_must_be_one(sqlite_url: str, tmp_
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("no url", "not a database URL"),
+        ("no url", "'no url' is not a database URL"),
+        ("postgresql://ann:secret@h:abc/db", "not a database URL.* %40"),
+        ("postgresql://ann:secret", "not a database URL"),
+        ("postgresql://ann:p@secret:word@h/db", "not a database URL.* %40"),
+        ("postgresql://ann:p@secret@h/db", "not a database URL.* %40"),
+        ("postgresql://a/nn:secret@h/db", "not a database URL.* %40"),
+        ("ann:secret@h/db", "not a database URL"),
+        ("host=h password=secret", "not a database URL"),
         ("mysql://ann:secret@db/hpo", "not supported"),
         ("sqlite://", "must be a file"),
         ("sqlite:///:memory:", "must be a file"),
@@ -147,4 +154,14 @@ def test_other_databases_are_refused_with_a_way_out(url: str, said: str) -> None
     with pytest.raises(DatabaseError, match=said) as caught:
         open_database(url)
     assert "secret" not in str(caught.value)
+    assert "secret" not in without_password(url)
     assert caught.value.remedy
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_an_sqlite_file_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ann@home.db'}"
+    open_database(url).close()
+    assert without_password(url).endswith("ann%40home.db")
+    assert (tmp_path / "ann@home.db").exists()

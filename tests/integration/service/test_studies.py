@@ -4,13 +4,14 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-from hpo.errors import StudyConflict, UnknownStudy
+from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
 from hpo.service import studies, trials
 from hpo.service.claims import settle, take
 from hpo.service.registry import enroll
-from hpo.service.status import live_workers, progress, status
+from hpo.service.status import progress, status
 from tests.integration.service.stage import (
+    change,
     claim_of,
     first_trial,
     in_threads,
@@ -102,6 +103,54 @@ def test_a_failed_study_is_opened_again_and_an_ended_one_does_not_fail(database_
         assert studies.state(database, "tiny") == "running"
 
 
+def test_a_study_that_failed_at_its_time_limit_is_opened_again_with_what_was_skipped(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        one = worker(database)
+        one._work_on(claim_of(database, one.id))
+        settle(database, claim_of(database), "pruned", score=1.0)
+        running = claim_of(database)
+        assert studies.close_budget(database, "tiny") == 4
+        settle(database, running, "infeasible")
+        worker(database).run()
+        assert studies.state(database, "tiny") == "failed"
+        assert studies.find(database, "tiny").timed_out
+        submit(database)
+        assert progress(database, "tiny").waiting == 4
+        assert not studies.find(database, "tiny").timed_out
+        worker(database).run()
+        now = progress(database, "tiny")
+    assert (now.state, now.trials.ended, now.skipped) == ("done", 6, 0)
+
+
+def test_a_study_all_of_whose_trials_failed_is_refused_with_a_way_out(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        settle(database, first_trial(database), "pruned", score=1.0)
+        for _ in range(5):
+            settle(database, claim_of(database), "infeasible")
+        worker(database).run()
+        before = look(database_url, "SELECT state, error FROM hpo_study")
+        with pytest.raises(StudyFailed, match="all of its 6 trials") as caught:
+            submit(database)
+    assert "5 infeasible" in caught.value.problem
+    assert "hpo delete tiny" in caught.value.remedy
+    assert look(database_url, "SELECT state, error FROM hpo_study") == before
+
+
+def test_a_study_whose_verdict_failed_is_judged_again(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study(budget={"trials": 1}))
+        settle(database, first_trial(database), "complete", score=1.0)
+        given_up = claim_of(database)
+        studies.fail(database, "tiny", "no luck")
+        submit(database, tiny_study(budget={"trials": 1}))
+        again = claim_of(database, "bob")
+        assert (again.kind, again.token) == ("verdict", given_up.token + 1)
+
+
 def test_progress_counts_every_trial_once_at_each_stage(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
@@ -142,7 +191,6 @@ def test_status_names_the_best_network_and_the_workers(database_url: str) -> Non
         trials.tell(database, trial, Completed(0.5))
         settle(database, claim, "complete", score=0.5)
         enroll(database, "ann", "tiny", "cpu")
-        assert live_workers(database, "tiny") == 1
         found = status(database, "tiny")
     assert found["best"] == {"layers": 1, "cells": [2], "score": 0.5}
     assert [w["id"] for w in found["workers"]] == ["ann"]
@@ -157,6 +205,17 @@ def test_status_names_the_best_network_and_the_workers(database_url: str) -> Non
     }
 
 
+def test_workers_are_shown_while_they_were_heard_of_within_three_leases(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        for silent_s in (0, 20, 40):
+            enroll(database, f"silent-{silent_s}", "tiny", "cpu")
+            silence = "UPDATE hpo_worker SET last_beat = last_beat - :s WHERE id = :id"
+            change(database_url, silence, s=silent_s, id=f"silent-{silent_s}")
+        shown = [w["id"] for w in status(database, "tiny")["workers"]]
+    assert shown == ["silent-0", "silent-20"]
+
+
 def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
     kept = {"hpo_schema", "alembic_version", "version_info"}
     with opened(database_url) as database:
@@ -165,6 +224,7 @@ def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
         assert studies.state(database, "tiny") == "done"
         enroll(database, "ann", "tiny", "cpu")
         studies.delete(database, "tiny")
+        assert progress(database, "tiny").state == studies.DELETED
         tables = set(sa.inspect(database.engine).get_table_names()) - kept
         rows = {t: look(database_url, f"SELECT count(*) FROM {t}")[0][0] for t in tables}  # noqa: S608
         assert rows == dict.fromkeys(tables, 0)

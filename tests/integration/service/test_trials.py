@@ -4,10 +4,12 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
+from hpo.search.suggestion import suggest
 from hpo.service import studies, trials
 from hpo.service.claims import LeaseLost, bind, settle
 from hpo.service.database import Database
 from hpo.service.worker import Worker
+from hpo.sizing.bound import parameters
 from tests.integration.service.stage import (
     claim_of,
     first_trial,
@@ -17,7 +19,7 @@ from tests.integration.service.stage import (
     submit,
     worker,
 )
-from tests.unit.search.fake_trainer import FakeTrainer, tiny_prepared
+from tests.unit.search.fake_trainer import FakeTrainer, tiny_prepared, tiny_study
 
 PREPARED = tiny_prepared()
 INFEASIBLE = Infeasible("the loss is not a finite number")
@@ -56,12 +58,46 @@ def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url:
         trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
     assert trial.user_attrs == {
         "slot": 1,
+        "seen": [],
         "rule": "formula",
         "alpha": 2.0,
-        "max_cells": PREPARED.limit.samples // 4,
+        "max_equal_cells": PREPARED.limit.samples // 4,
+        "limit_cells": PREPARED.limit.samples // 4,
         "cells": [2],
         "weights": 43,
     }
+
+
+@pytest.mark.parametrize(("rule", "per_sample"), [("freedom", 2), ("strict", 1)])
+def test_a_rule_that_counts_weights_says_how_many_it_allows(
+    sqlite_url: str, rule: str, per_sample: int
+) -> None:
+    prepared = tiny_prepared(bound={"rule": rule, "alpha": 0.75})
+    with opened(sqlite_url) as database:
+        submit(database)
+        trial = trials.trial_of(database, optuna_id(database), first_trial(database), prepared)
+    most = trial.user_attrs["limit_weights"]
+    assert most == prepared.limit.samples * per_sample * 4 // 3
+    cells = trial.user_attrs["max_equal_cells"]
+    assert parameters([cells], 1, 1) <= most < parameters([cells + 1], 1, 1)
+
+
+def test_a_suggestion_is_repeated_from_the_trials_it_saw(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study(budget={"trials": 13}))
+        first_trial(database)  # its worker is slow: the trial runs all the time
+        study = optuna_id(database)
+        for place in range(12):
+            claim = claim_of(database)
+            made = trials.trial_of(database, study, claim, PREPARED)
+            if place % 3:
+                trials.tell(database, made, Completed(1.0 / (1 + place)))
+        found = trials.all_trials(database, study)
+    last = found[-1]
+    seen = last.user_attrs["seen"]
+    assert seen == [1, 2, 4, 5, 7, 8, 10]
+    history = [trial for trial in found if trial.number in seen]
+    assert suggest(PREPARED, history, number=last.user_attrs["slot"] - 1) == last.params
 
 
 @pytest.mark.parametrize(

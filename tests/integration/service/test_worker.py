@@ -1,13 +1,17 @@
 """A worker in this process, with a trainer that does as it is told."""
 
 import threading
+from typing import Any
 
+import numpy as np
 import pytest
 
 from hpo.errors import DatabaseError, DataError
 from hpo.service import results, studies, trials
 from hpo.service import worker as module
 from hpo.service.answers import answer_of
+from hpo.service.claims import release
+from hpo.service.final_race import complete_entrants
 from hpo.service.registry import workers_of
 from hpo.service.status import progress, status
 from hpo.training.trainer import Diverged, OutOfMemory, Shape
@@ -15,6 +19,7 @@ from tests.integration.service.stage import (
     change,
     claim_of,
     first_trial,
+    let_leases_expire,
     look,
     opened,
     submit,
@@ -35,6 +40,42 @@ def test_a_worker_does_the_whole_study_and_leaves(database_url: str) -> None:
     assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 6, 0, 0)
     assert now.networks == len(trainer.trained)
     assert look(database_url, "SELECT DISTINCT state FROM hpo_slot") == [("ended",)]
+
+
+def test_the_networks_of_a_complete_trial_are_read_once_as_a_rival(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    losses_of = results.losses_of
+
+    def count(*asked: Any) -> Any:
+        read.append(asked[2])
+        return losses_of(*asked)
+
+    monkeypatch.setattr(results, "losses_of", count)
+    with opened(sqlite_url) as database:
+        submit(database)
+        one = worker(database)
+        assert one._rival() is None
+        one.run()
+        rival = one._rival()
+        stored = studies.find(database, "tiny")
+        entrants = complete_entrants(database, stored, one.prepared)
+    assert sorted(read) == [entrant.trial for entrant in entrants]
+    best = min(entrants, key=lambda entrant: float(entrant.losses_SO.mean()))
+    assert rival is not None
+    np.testing.assert_array_equal(rival.losses_SO, best.losses_SO)
+
+
+def test_a_benchmark_that_is_no_number_is_left_out_of_the_answer(sqlite_url: str) -> None:
+    errors = {"naive": [np.array([1.0, 3.0]), np.array([5.0])], "ridge": [np.array([np.inf])] * 2}
+    with opened(sqlite_url) as database:
+        submit(database)
+        claim = claim_of(database)
+        results.record_benchmarks(database, claim, errors)
+        found = answer_of(database, "tiny")
+    assert list(found.benchmarks) == ["naive"]
+    assert found.state == "queued"
 
 
 def test_two_workers_share_a_study_and_train_no_network_twice(database_url: str) -> None:
@@ -198,6 +239,44 @@ def wait_for_a_beat(url: str) -> None:
     beat = "SELECT last_beat FROM hpo_worker"
     last = look(url, beat)
     eventually(lambda: look(url, beat) != last, within_s=10)
+
+
+def test_a_trial_whose_workers_died_three_times_is_given_up_without_training(
+    database_url: str,
+) -> None:
+    trainer = FakeTrainer()
+    with opened(database_url) as database:
+        submit(database)
+        one = worker(database, trainer)
+        one._work_on(claim_of(database, one.id))
+        claim = claim_of(database)
+        for _ in range(3):
+            release(database, claim)  # asked to stop, which is no death
+            claim = claim_of(database)
+        for deaths in (1, 2):
+            let_leases_expire(database_url)
+            assert claim_of(database).deaths == deaths
+        let_leases_expire(database_url)
+        one._work_on(claim_of(database, one.id))
+        assert trainer.trained == []
+        ended = "SELECT state, outcome, reason FROM hpo_slot WHERE number = 1"
+        assert look(database_url, ended) == [
+            ("ended", "infeasible", "its worker died 3 times while training it")
+        ]
+        one.run()
+        assert progress(database, "tiny").state == "done"
+
+
+def test_a_trial_whose_workers_died_twice_is_trained(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database)
+        one = worker(database)
+        first_trial(database)
+        let_leases_expire(sqlite_url)
+        claim_of(database)
+        let_leases_expire(sqlite_url)
+        one._work_on(claim_of(database, one.id))
+    assert look(sqlite_url, "SELECT outcome FROM hpo_slot WHERE number = 1") == [("complete",)]
 
 
 def test_work_on_a_deleted_study_is_dropped(

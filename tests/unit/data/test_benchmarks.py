@@ -138,3 +138,24 @@ def test_many_series_are_fitted_once_each(monkeypatch: pytest.MonkeyPatch) -> No
     assert np.concatenate(report.losses["theta"]) == pytest.approx(
         np.concatenate(report.losses["naive"])
     )
+
+
+def test_a_season_too_long_for_ets_is_said_to_be_left_out() -> None:
+    noise = np.random.default_rng(0).normal(size=120)
+    for season, said in ((24, False), (25, True)):
+        report = forecast_benchmarks(_prepared(panel_of(noise, season=season), lookback=5))
+        told = [w for w in report.warnings if w.startswith("auto_ets is fitted without a season")]
+        assert len(told) == said
+        assert all(f"that of {season} steps" in sentence for sentence in told)
+
+
+def test_benchmarks_are_scored_where_the_truth_is_known_alone() -> None:
+    values = 50 + np.random.default_rng(0).normal(size=120)
+    values[[85, 115]] = np.nan
+    prepared = _prepared(panel_of(values), horizon=2, lookback=5)
+    report = forecast_benchmarks(prepared)
+    for per_fold in report.losses.values():
+        assert [len(loss) for loss in per_fold] == [
+            len(f.origins_O) for f in (*prepared.folds, prepared.test)
+        ]
+    assert (report.losses["naive"][-1] > 0).all()  # a value that is filled repeats the last one

@@ -117,3 +117,74 @@ def test_a_scale_is_never_zero() -> None:
     assert naive_scale(np.full(9, 5.0), 2) == 5.0
     assert naive_scale(np.zeros(9), 2) == 1.0
     assert naive_scale(np.array([3.0]), 12) == 3.0
+
+
+def _with_missing(*rows: int) -> Panel:
+    values = wave(144, trend=0.1)
+    values[list(rows)] = np.nan
+    return panel_of(values)
+
+
+def test_no_target_that_was_missing_is_scored_and_the_rest_is_as_without_it() -> None:
+    complete, _ = _folds(panel_of(wave(144, trend=0.1)))
+    made, warnings = _folds(_with_missing(90, 135))
+    for fold, whole in zip(made, complete, strict=True):
+        assert (fold.train_ends_S == whole.train_ends_S).all()
+        reaches = np.array([{90, 135} & {o + 1, o + 2, o + 3} != set() for o in whole.origins_O])
+        assert fold.origins_O.tolist() == whole.origins_O[~reaches].tolist()
+        assert len(fold.series_O) == len(fold.scale_O) == len(fold.origins_O)
+    total = sum(len(f.origins_O) for f in complete)
+    assert warnings == (
+        f"6 of {total} forecasts are left unscored: a value to be forecast was missing",
+    )
+
+
+def test_rows_that_were_inserted_are_not_scored_either() -> None:
+    days = pd.date_range("2024", periods=144).astype(str)
+    frame = pd.DataFrame({"t": days, "y": wave(144)}).drop(index=[100])
+    panel = check(frame, Data(source="frame", target="y", time="t"))
+    scored = {int(o) + h for f in _folds(panel)[0] for o in f.origins_O for h in (1, 2, 3)}
+    assert {99, 101} < scored
+    assert 100 not in scored
+
+
+def test_a_target_that_was_missing_in_training_leaves_all_origins() -> None:
+    made, warnings = _folds(_with_missing(20))
+    assert sum(len(f.origins_O) for f in made) == sum(
+        len(f.origins_O) for f in _folds(panel_of(wave(144, trend=0.1)))[0]
+    )
+    assert warnings == ()
+
+
+def test_a_missing_target_of_one_series_leaves_the_origins_of_the_others() -> None:
+    values = wave(144)
+    values[140] = np.nan
+    test = _folds(panel_of(wave(144), values, wave(144)))[0][-1]
+    _, counts = np.unique(test.series_O, return_counts=True)
+    assert counts.tolist() == [counts[0], counts[0] - 3, counts[0]]
+
+
+def test_origins_are_thinned_among_those_that_are_scored() -> None:
+    values = wave(60_000)
+    values[-30:-10] = np.nan
+    made, _ = _folds(panel_of(values))
+    assert [len(f.origins_O) for f in made] == [MAX_ORIGINS] * 5
+
+
+@pytest.mark.parametrize(
+    ("missing", "part"), [(range(124, 144, 3), "the test span"), (range(78, 93), "fold 1 of 4")]
+)
+def test_a_part_without_a_known_target_is_refused_with_a_way_out(missing: range, part: str) -> None:
+    values = wave(145)
+    values[list(missing)] = np.nan
+    with pytest.raises(DataError) as refusal:
+        _folds(panel_of(values))
+    for words in (f"no forecast of {part} can be scored", "'y'", "task.horizon (3)", "data.test"):
+        assert words in str(refusal.value)
+
+
+def test_a_scale_of_mere_rounding_falls_back() -> None:
+    sine = np.sin(2 * np.pi * np.arange(240) / 24)
+    assert 0 < np.abs(sine[24:] - sine[:-24]).mean() < 1e-14
+    assert naive_scale(sine, 24) == pytest.approx(np.abs(np.diff(sine)).mean())
+    assert naive_scale(1e-20 * sine, 24) == pytest.approx(1e-20 * np.abs(np.diff(sine)).mean())

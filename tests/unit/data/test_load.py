@@ -1,12 +1,14 @@
 """Files and frames come in whole, or are refused with column, row and way out."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from hpo.data.load import from_frame, from_parquet, read_file, to_parquet
+from hpo.data.panel import check
 from hpo.errors import DataError
 from hpo.spec.study import Data
 
@@ -168,3 +170,44 @@ def test_series_names_are_texts_whatever_their_type() -> None:
         pd.DataFrame({"y": [1.0, 2.0], "s": [7, 8]}), Data(source="frame", target="y", series="s")
     )
     assert list(frame["s"]) == ["7", "8"]
+
+
+INDICES: dict[str, "pd.Index[Any]"] = {
+    "dates": pd.date_range("2000", periods=30, freq="MS"),
+    "dates of a zone": pd.date_range("2000", periods=30, freq="D", tz="Europe/Berlin"),
+    "dates with a name": pd.date_range("2000", periods=30, freq="h", name="when"),
+    "dates named as a file's lines": pd.date_range("2000", periods=30, freq="D", name="line"),
+    "periods": pd.period_range("2000-01", periods=30, freq="Q"),
+}
+
+
+@pytest.mark.parametrize(("case", "season"), list(zip(INDICES, (12, 7, 24, 7, 4), strict=True)))
+def test_an_index_of_dates_tells_the_time_where_none_is_named(case: str, season: int) -> None:
+    data = Data(source="frame", target="y")
+    given = pd.DataFrame({"y": np.arange(30.0)}, index=INDICES[case])[::-1]
+    before = given.copy()
+    frame = from_frame(given, data)
+    panel, stored = check(frame, data), check(from_parquet(to_parquet(frame)), data)
+    assert (panel.season, panel.values_RF[:, 0].tolist()) == (season, list(range(30)))
+    assert panel.fingerprint == stored.fingerprint
+    pd.testing.assert_frame_equal(given, before)
+
+
+def test_a_time_that_is_named_wins_over_an_index_of_dates() -> None:
+    given = pd.DataFrame({"y": range(30), "t": range(30)}, index=INDICES["dates"])
+    frame = from_frame(given, Data(source="frame", target="y", time="t"))
+    assert frame.index.tolist() == list(range(30))
+    with pytest.raises(DataError, match="there is no column 'when'"):
+        from_frame(given, Data(source="frame", target="y", time="when"))
+
+
+def test_a_date_that_is_twice_in_the_index_is_refused() -> None:
+    given = pd.DataFrame({"y": range(60)}, index=INDICES["dates"].append(INDICES["dates"]))
+    with pytest.raises(DataError, match=r"'2000-01-01 00:00:00' is there twice .*row 30 .*'index'"):
+        check(given, Data(source="frame", target="y"))
+
+
+def test_a_column_of_mixed_types_cannot_be_stored_and_is_named() -> None:
+    given = pd.DataFrame({"t": ["2024-01-01", pd.Timestamp("2024-01-02")], "y": [1.0, 2.0]})
+    with pytest.raises(DataError, match=r"column 't' cannot be stored: .*\(Timestamp, str\)"):
+        to_parquet(from_frame(given, Data(source="frame", target="y", time="t")))

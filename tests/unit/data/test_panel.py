@@ -46,6 +46,7 @@ def test_unsorted_times_are_sorted_with_a_warning() -> None:
 def test_a_missing_value_takes_the_last_known_one_never_a_later_one() -> None:
     panel = _check({"t": DAYS[:6], "y": [1, 2, None, None, 5, 6]})
     assert panel.values_RF[:, 0].tolist() == [1, 2, 2, 2, 5, 6]
+    assert panel.known_R.tolist() == [True, True, False, False, True, True]
     assert panel.warnings == ("2 missing values in column 'y' filled with the last known value",)
 
 
@@ -71,6 +72,7 @@ def test_gaps_get_rows_with_the_last_known_values() -> None:
     kept = (0, 1, 2, 5, 6, 7)
     panel = _check({"t": [DAYS[i] for i in kept], "y": kept})
     assert panel.values_RF[:, 0].tolist() == [0, 1, 2, 2, 2, 5, 6, 7]
+    assert np.flatnonzero(~panel.known_R).tolist() == [3, 4]
     assert str(panel.times_R[4]) == "2024-01-05T00:00:00"
     assert panel.warnings == (
         "2 rows missing between the times (the first after 2024-01-03) "
@@ -159,6 +161,13 @@ def test_the_fingerprint_is_of_the_content_alone() -> None:
     assert one.fingerprint == shuffled.fingerprint
     assert one.fingerprint != other.fingerprint
     assert len(one.fingerprint) == 64
+
+
+def test_a_value_that_is_filled_has_another_fingerprint_than_one_that_is_known() -> None:
+    filled = _check({"y": [1, 2, None, 4, 5]})
+    known = _check({"y": [1, 2, 2, 4, 5]})
+    assert (filled.values_RF == known.values_RF).all()
+    assert filled.fingerprint != known.fingerprint
 
 
 def test_checking_leaves_the_frame_as_it_was() -> None:

@@ -94,3 +94,13 @@ def test_truth_is_what_follows_each_origin() -> None:
 def test_warnings_of_the_panel_are_passed_on() -> None:
     panel = panel_of(wave(100), x=np.ones(100))
     assert prepare(study(), panel).warnings[0].startswith("covariates that never change")
+
+
+def test_a_recursive_strategy_is_advised_only_where_it_would_leave_fewer_outputs() -> None:
+    for strategy, advised in (("direct", True), ("recursive", False)):
+        asked = study(
+            task__horizon=12, task__strategy=strategy, bound__rule="strict", bound__alpha=9.0
+        )
+        with pytest.raises(SpecError) as refusal:
+            prepare(asked, MONTHS)
+        assert ("task.strategy=recursive" in str(refusal.value)) is advised

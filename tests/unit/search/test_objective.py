@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.search.objective import Surroundings, TrainingStopped, origins_of, run_trial
+from hpo.search.objective import Surroundings, TrainingStopped, run_trial
 from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned, Rival
 from hpo.spec.candidate import Candidate
 from hpo.training.trainer import Diverged, OutOfMemory, Shape
@@ -17,7 +17,7 @@ PREPARED = tiny_prepared(rows=120, validation={"folds": 2, "seeds": 3})
 CANDIDATE = Candidate(
     cells=(2,), learning_rate=0.01, weight_decay=0.0, dropout=0.0, lookback=PREPARED.lookbacks[-1]
 )
-ORIGINS = len(origins_of(PREPARED).fold_O)
+ORIGINS = sum(len(fold.origins_O) for fold in PREPARED.folds)
 Records = Mapping[tuple[int, int], NetworkRecord]
 
 

@@ -6,11 +6,13 @@ from scipy.signal import lfilter
 
 from hpo.sizing.resampling import (
     Floats,
+    Ints,
     Origins,
     block_count,
     block_length,
     bootstrap_means,
     paired_difference,
+    variance_freedom,
 )
 
 
@@ -58,13 +60,109 @@ def test_blocks_see_the_dependence_that_single_origins_miss() -> None:
     assert bootstrap_sd(loss_O, origins_of(per_fold=100, horizon=12)) > 1.7 * alone
 
 
-def test_a_panel_is_resampled_by_whole_series() -> None:
+def test_series_of_a_panel_that_differ_in_level_are_what_its_mean_moves_by() -> None:
     rng, origins = np.random.default_rng(3), origins_of(series=40)
     level_S = rng.standard_normal(40)
 
     assert bootstrap_sd(level_S[origins.series_O], origins) == pytest.approx(
         level_S.std() / np.sqrt(40), rel=0.15
     )
+
+
+def panel_losses(
+    rng: np.random.Generator, origins: Origins, time_O: Ints, *, common: float, level: float
+) -> Floats:
+    """Losses (R, O) of a time's shock to all series, a series' level, and what is an origin's."""
+    shape = (2_000, int(time_O.max()) + 1 + origins.horizon - 1)
+    window = np.lib.stride_tricks.sliding_window_view
+    shocks_RT = window(rng.standard_normal(shape), origins.horizon, axis=1).sum(axis=2)
+    level_RS = rng.standard_normal((2_000, int(origins.series_O.max()) + 1))
+    own_RO = rng.standard_normal((2_000, time_O.size))
+    shared_RO = common * shocks_RT[:, time_O]
+    losses_RO: Floats = 9 + own_RO + shared_RO + level * level_RS[:, origins.series_O]
+    return losses_RO
+
+
+def se_over_truth(losses_RO: Floats, origins: Origins) -> float:
+    """The bootstrap's standard error over the spread that the mean really has."""
+    found_K = bootstrap_means(
+        origins, losses_RO[:200], rng=np.random.default_rng(12), replicates=400
+    ).var(axis=0)
+    return float(np.sqrt(found_K.mean() / losses_RO.mean(axis=1).var()))
+
+
+@pytest.mark.parametrize("series", [2, 7, 8, 30])
+@pytest.mark.parametrize(
+    ("common", "level", "horizon"),
+    [(0.0, 0.0, 1), (0.5, 0.0, 1), (2.0, 0.0, 1), (1.0, 0.0, 4), (1.0, 1.0, 1)],
+)
+def test_shocks_common_to_all_series_and_independent_series_have_their_standard_error(
+    series: int, common: float, level: float, horizon: int
+) -> None:
+    origins = origins_of(per_fold=12, series=series, horizon=horizon)
+    time_O = 12 * origins.fold_O + np.tile(np.arange(12), 4 * series)
+    level = level if series >= 8 else 0.0
+    losses_RO = panel_losses(np.random.default_rng(10), origins, time_O, common=common, level=level)
+
+    assert 0.7 < se_over_truth(losses_RO, origins) < 1.6
+
+
+@pytest.mark.parametrize("common", [0.0, 1.0])
+@pytest.mark.parametrize("taken", [0.5, 0.34, 0.08])
+def test_evenly_thinned_origins_of_a_panel_keep_their_standard_error(
+    taken: float, common: float
+) -> None:
+    whole = origins_of(per_fold=12, series=60)
+    kept_O = np.linspace(0, 719, round(720 * taken)).round().astype(int)
+    rows_O = (720 * np.arange(4)[:, None] + kept_O).ravel()
+    origins = Origins(fold_O=whole.fold_O[rows_O], series_O=whole.series_O[rows_O], horizon=1)
+    time_O = 12 * origins.fold_O + rows_O % 12
+    losses_RO = panel_losses(np.random.default_rng(11), origins, time_O, common=common, level=0.0)
+
+    assert 0.7 < se_over_truth(losses_RO, origins) < 1.6
+
+
+def test_series_with_fewer_origins_are_aligned_at_the_end_of_the_fold() -> None:
+    fold_O, series_O = np.zeros(30, int), np.repeat([0, 1], [20, 10])
+    origins = Origins(fold_O=fold_O, series_O=series_O, horizon=1)
+    end_O = np.concatenate([np.arange(20), np.arange(10, 20)])
+    apart_O = np.where(series_O == 0, 1.0, -1.0) * (end_O >= 10)
+
+    assert bootstrap_sd(apart_O, origins) < 1e-12
+
+
+@pytest.mark.parametrize(("series", "kept"), [(3, 0.6), (40, 0.2)])
+def test_origins_that_are_missing_here_and_there_are_aligned_by_their_steps(
+    series: int, kept: float
+) -> None:
+    rng, whole = np.random.default_rng(14), origins_of(per_fold=12, series=series, horizon=2)
+    rows_O = np.flatnonzero(rng.random(whole.fold_O.size) < kept)
+    fold_O, step_O = whole.fold_O[rows_O], rows_O % 12
+    origins = Origins(
+        fold_O=fold_O, series_O=whole.series_O[rows_O], horizon=2, step_O=100 + step_O
+    )
+    losses_RO = panel_losses(rng, origins, 12 * fold_O + step_O, common=2.0, level=0.0)
+
+    assert 0.7 < se_over_truth(losses_RO, origins) < 1.6
+
+
+def test_steps_tell_what_counting_from_the_end_cannot() -> None:
+    fold_O, series_O = np.zeros(30, int), np.repeat([0, 1], [20, 10])
+    step_O = np.concatenate([np.arange(20), np.arange(10)])
+    origins = Origins(fold_O=fold_O, series_O=series_O, horizon=1, step_O=step_O)
+    apart_O = np.where(series_O == 0, 1.0, -1.0) * (step_O < 10)
+
+    assert bootstrap_sd(apart_O, origins) < 1e-12
+    counted = Origins(fold_O=fold_O, series_O=series_O, horizon=1)
+    assert bootstrap_sd(apart_O, counted) > 0.1
+
+
+def test_a_large_panel_s_mean_stays_within_its_losses() -> None:
+    origins = origins_of(folds=4, per_fold=1, series=8)
+    loss_O = 1.0 * ((origins.series_O == 0) & (origins.fold_O == 0))
+    means_B = bootstrap_means(origins, [loss_O], rng=np.random.default_rng(13))
+
+    assert means_B.min() == 0.0
 
 
 def test_a_block_never_crosses_from_one_fold_into_the_next() -> None:
@@ -117,9 +215,13 @@ def test_the_blocks_of_a_short_fold_are_the_fold_itself() -> None:
     assert block_count(origins_of(per_fold=15, horizon=5)) == 12
 
 
-def test_series_of_a_panel_are_its_pieces_of_evidence() -> None:
+def test_pieces_of_evidence_are_stretches_of_time_and_no_more_than_a_large_panel_s_series() -> None:
+    assert block_count(origins_of(series=7)) == block_count(origins_of(series=1)) == 12
+    assert block_count(origins_of(series=7, horizon=15)) == 4
     assert block_count(origins_of(series=8)) == 8
-    assert block_count(origins_of(series=7, horizon=15)) == 28
+    assert block_count(origins_of(series=100)) == 12
+    assert variance_freedom(origins_of(series=8)) == 7
+    assert variance_freedom(origins_of(series=100)) == variance_freedom(origins_of()) == 14
 
 
 def test_one_fold_of_one_horizon_still_has_a_spread() -> None:
