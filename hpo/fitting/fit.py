@@ -4,7 +4,7 @@ Shapes: O origins, N windows.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -83,13 +83,7 @@ def fit_network(
     metric = prepared.study.task.metric
     predict = trainer.predictor(shape, trained.weights)
     forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
-    seen = Samples(
-        values_RF=inner.values_RF,
-        starts_N=_thin(inner.starts_N),
-        lookback=inner.lookback,
-        outputs=inner.outputs,
-        anchored=inner.anchored,
-    )
+    seen = replace(inner, starts_N=_thin(inner.starts_N))
     return Fitted(
         weights=trained.weights,
         losses_O=losses(truth(prepared, fold), forecast_OH, fold.scale_O, metric),

@@ -13,7 +13,6 @@ from hpo.training.trainer import Plan
 
 CLIP_NORM = 1.0
 FEWEST_CHECK_STEPS, MOST_CHECK_STEPS = 10, 100  # docs/decisions/0004
-LOSS_OF_METRIC = {"mase": "absolute", "mae": "absolute", "smape": "absolute", "rmse": "squared"}
 
 
 def make_plan(
@@ -28,7 +27,7 @@ def make_plan(
     return Plan(
         order_SB=batch_order(windows, batch, steps, generator),
         rates_S=falling_rates(candidate.learning_rate, steps, study.training.max_steps),
-        loss="squared" if LOSS_OF_METRIC[study.task.metric] == "squared" else "absolute",
+        loss="squared" if study.task.metric == "rmse" else "absolute",
         clip_norm=CLIP_NORM,
         weight_decay=candidate.weight_decay,
         check_every=min(max(once_through, FEWEST_CHECK_STEPS), MOST_CHECK_STEPS),

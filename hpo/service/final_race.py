@@ -5,7 +5,7 @@ Every network of the race is recorded like those of the trials (under its trial,
 interrupted goes on where it was.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +25,6 @@ from hpo.spec.candidate import Candidate
 from hpo.spec.words import size_in_words
 from hpo.training.trainer import Diverged, OutOfMemory
 
-Records = Mapping[tuple[int, int], NetworkRecord]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
@@ -45,14 +43,15 @@ def complete_entrants(
 ) -> list[Entrant]:
     """The complete, feasible trials with their errors from the search's seeds."""
     recorded = results.networks_of(database, stored.name)
-    seeds = range(stored.spec.validation.seeds)
+    folds, seeds = _numbers(prepared), range(stored.spec.validation.seeds)
     found = []
     for trial in all_trials(database, stored.optuna_id):
-        records = recorded.get(trial.number, {})
-        if trial.value is None or not is_feasible(trial) or not _has_all(prepared, records, seeds):
+        losses_SO = results.stack_losses(recorded.get(trial.number, {}), folds, seeds)
+        if trial.value is None or not is_feasible(trial) or losses_SO is None:
             continue
         cells = to_candidate(trial.params, stored.spec, prepared.lookbacks).cells
-        found.append(_entrant(prepared, trial.number, cells, records, seeds))
+        weights = parameters(cells, prepared.limit.inputs, prepared.limit.outputs)
+        found.append(Entrant(trial=trial.number, cells=cells, weights=weights, losses_SO=losses_SO))
     return found
 
 
@@ -108,7 +107,9 @@ class FinalRace:
                 f" out: {error}"
             )
             return None
-        return _entrant(self.prepared, entrant.trial, entrant.cells, records, self.fresh)
+        losses_SO = results.stack_losses(records, _numbers(self.prepared), self.fresh)
+        assert losses_SO is not None, "every network of the race is recorded by now"
+        return replace(entrant, losses_SO=losses_SO)
 
     def judge(self, finalists: list[Entrant]) -> Judgement:
         """The verdict on finalists with fresh seeds, beside the benchmarks."""
@@ -189,20 +190,5 @@ class FinalRace:
         return min(tied), max(largest, *tied)
 
 
-def _has_all(prepared: Prepared, records: Records, seeds: range) -> bool:
-    return all((fold.number, seed) in records for fold in prepared.folds for seed in seeds)
-
-
-def _entrant(
-    prepared: Prepared, trial: int, cells: tuple[int, ...], records: Records, seeds: range
-) -> Entrant:
-    losses_SO = np.stack(
-        [np.concatenate([records[f.number, s].losses_O for f in prepared.folds]) for s in seeds]
-    )
-    limit = prepared.limit
-    return Entrant(
-        trial=trial,
-        cells=cells,
-        weights=parameters(cells, limit.inputs, limit.outputs),
-        losses_SO=losses_SO,
-    )
+def _numbers(prepared: Prepared) -> list[int]:
+    return [fold.number for fold in prepared.folds]

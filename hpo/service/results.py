@@ -73,10 +73,16 @@ def losses_of(
     database: Database, study: str, trial: int, folds: Sequence[int], seeds: Sequence[int]
 ) -> Losses | None:
     """losses_SO of a trial, the folds' origins one after another; None when a network lacks."""
-    found = networks_of(database, study, trial).get(trial, {})
-    if any((fold, seed) not in found for fold in folds for seed in seeds):
+    return stack_losses(networks_of(database, study, trial).get(trial, {}), folds, seeds)
+
+
+def stack_losses(
+    records: Mapping[tuple[int, int], NetworkRecord], folds: Sequence[int], seeds: Sequence[int]
+) -> Losses | None:
+    """losses_SO of a trial's records, the folds one after another; None when a network lacks."""
+    if any((fold, seed) not in records for fold in folds for seed in seeds):
         return None
-    return np.stack([np.concatenate([found[f, s].losses_O for f in folds]) for s in seeds])
+    return np.stack([np.concatenate([records[f, s].losses_O for f in folds]) for s in seeds])
 
 
 def made_by(database: Database, study: str) -> list[Origin]:
