@@ -1,5 +1,6 @@
 """Launch, wait, answer: the only place that wires the rooms together."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -282,7 +283,7 @@ def launch(
     storage: str = "",
     name: str = "",
     workers: int = 1,
-    threads: int = 1,
+    threads: int = 0,
     on_event: OnEvent = _silent,
     **values: Any,
 ) -> StudyHandle:
@@ -290,7 +291,8 @@ def launch(
 
     `source` is a study's TOML file, a CSV or Parquet file, a Study, or a frame (pandas or any
     other that narwhals knows). `values` are a study's values by the last part of their key:
-    `target="sales", horizon=12, trials=30`. `workers` processes train on this machine.
+    `target="sales", horizon=12, trials=30`. `workers` processes train on this machine, each
+    `threads` networks at once (0: as many as leave the processor's cores to all workers alike).
     Raises SpecError, DataError, DatabaseError, StudyConflict.
 
     >>> study = launch("studies/airline.toml", workers=2)  # doctest: +SKIP
@@ -308,17 +310,18 @@ def launch_question(
     *,
     storage: str = "",
     workers: int = 1,
-    threads: int = 1,
+    threads: int = 0,
     on_event: OnEvent = _silent,
 ) -> StudyHandle:
     """`launch` for a question that was asked before."""
     from hpo.data.load import to_parquet
     from hpo.service import studies
     from hpo.service.supervisor import Supervisor
+    from hpo.training.engine import native_is_available, resolve_engine, wants_native
 
-    for option, count in (("workers", workers), ("threads", threads)):
-        if count < 1:
-            raise SpecError(f"{option}={count} must be at least 1")
+    for option, count, least in (("workers", workers, 1), ("threads", threads, 0)):
+        if count < least:
+            raise SpecError(f"{option}={count} must be at least {least}")
     study, url = question.study, storage or storage_in_force()
     _refuse_missing_device(study)
     with opened(url) as database:
@@ -327,13 +330,23 @@ def launch_question(
             study,
             data_parquet=to_parquet(question.frame),
             data_fingerprint=question.prepared.panel.fingerprint,
-            engine="torch",
+            engine=resolve_engine(study.training.engine, study.training.device),
         )
-        state = studies.state(database, study.name)
-        on_event(_opening(database, study, is_new=is_new, is_done=state == "done"))
-    if state == "done":
+        stored = studies.find(database, study.name)
+        on_event(_opening(database, study, is_new=is_new, is_done=stored.state == "done"))
+    if stored.state == "done":
         return StudyHandle(study.name, url, None)
-    return StudyHandle(study.name, url, Supervisor(url, study.name, count=workers, threads=threads))
+    if wants_native(stored.engine) and not native_is_available():
+        on_event(events.NativeEngineMissing(study.name))
+    each = threads or max(1, _cores() // workers)
+    return StudyHandle(study.name, url, Supervisor(url, study.name, count=workers, threads=each))
+
+
+def _cores() -> int:
+    """The processor's cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _refuse_missing_device(study: Study) -> None:

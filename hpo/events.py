@@ -31,6 +31,13 @@ class StudyAnswered:
 
 
 @dataclass(frozen=True)
+class NativeEngineMissing:
+    """The study wants its networks trained natively, which this installation cannot do."""
+
+    study: str
+
+
+@dataclass(frozen=True)
 class TimeLimitReached:
     """No new trial begins; what runs is finished, then the verdict is made."""
 
@@ -49,7 +56,14 @@ class StudyInterrupted:
     networks: int
 
 
-Event = StudyStarted | StudyResumed | StudyAnswered | TimeLimitReached | StudyInterrupted
+Event = (
+    StudyStarted
+    | StudyResumed
+    | StudyAnswered
+    | NativeEngineMissing
+    | TimeLimitReached
+    | StudyInterrupted
+)
 
 
 def sentence(event: Event) -> str:
@@ -65,6 +79,12 @@ def sentence(event: Event) -> str:
             return f"{study}: goes on in {storage}, {ended} of {budget} trials have ended"
         case StudyAnswered(study, storage):
             return f"{study}: answered before, from {storage}"
+        case NativeEngineMissing(study):
+            return (
+                f"{study}: this installation has no native engine, torch trains in its place,"
+                " slower; to have it, install a C compiler and Python's headers, then:"
+                " pip install --force-reinstall --no-deps hpo"
+            )
         case TimeLimitReached(study, after_s):
             return (
                 f"{study}: the time limit of {after_s:g} s is reached; what runs is finished, then"

@@ -40,7 +40,13 @@ Options = Annotated[StudyOptions | None, Parameter(name="*", group="Values of th
 Source = Annotated[str, Parameter(help="a study (.toml) or data (.csv, .parquet)")]
 Quiet = Annotated[bool, Parameter(help="no progress", negative="", show_default=False)]
 Count = Annotated[int, Parameter(help="worker processes on this machine", metavar="N")]
-Threads = Annotated[int, Parameter(help="processor threads of each worker", metavar="N")]
+Threads = Annotated[
+    int,
+    Parameter(
+        help="networks that each worker trains at once; 0: the cores divided by the workers",
+        metavar="N",
+    ),
+]
 Seconds = Annotated[
     float,
     Parameter(
@@ -59,7 +65,7 @@ def run(
     options: Options = None,
     storage: Storage = "",
     workers: Count = 1,
-    threads: Threads = 1,
+    threads: Threads = 0,
     timeout: Seconds = 0.0,
     quiet: Quiet = False,
     json: Json = False,

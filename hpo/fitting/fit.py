@@ -1,10 +1,10 @@
 """One network on one span of the data with one seed: the one function all others call.
 
-Shapes: O origins, N windows.
+Shapes: O origins.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -13,21 +13,20 @@ from numpy.typing import NDArray
 from hpo.data.folds import Fold
 from hpo.data.forecast import forecast
 from hpo.data.metrics import losses
-from hpo.data.prepare import Prepared, truth
-from hpo.data.windows import split_tail, window_starts
+from hpo.data.prepare import Prepared
+from hpo.fitting.material import Material
 from hpo.fitting.schedule import make_plan
 from hpo.spec.candidate import Candidate
-from hpo.training.network import initial_weights
-from hpo.training.trainer import Samples, Shape, Trainer, Weights
+from hpo.training.trainer import Shape, Trainer, Weights
+from hpo.training.weights import initial_weights
 
-MOST_WATCHED = 2048  # windows of the inner tail that are looked at in a check, evenly thinned
-Clock = Callable[[], float]
+WEIGHTS_STREAM = 1  # of random numbers, beside that of the batch orders
 OnCheck = Callable[[int, float], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A trained network and how it did.
+    """A trained network, how it did, and the engine and the kind of device that trained it.
 
     `steps`: the step its weights are from; `train_loss`, `watch_loss`: the loss at these weights in
     evaluation mode on its training windows and on the inner tail (NaN without one).
@@ -39,6 +38,8 @@ class Fitted:
     train_loss: float
     watch_loss: float
     wall_s: float
+    engine: str
+    device: str
 
 
 def shape_of(prepared: Prepared, candidate: Candidate) -> Shape:
@@ -52,7 +53,7 @@ def shape_of(prepared: Prepared, candidate: Candidate) -> Shape:
 
 
 def fit_network(
-    prepared: Prepared,
+    material: Material,
     fold: Fold,
     candidate: Candidate,
     *,
@@ -69,65 +70,25 @@ def fit_network(
     Raises Diverged, OutOfMemory, Stopped.
     """
     started = perf_counter()
-    generator = np.random.default_rng([prepared.study.search.seed, fold.number, seed])
-    inner, tail = _samples(prepared, fold, candidate, watched=steps == 0)
-    plan = make_plan(
-        prepared.study,
-        candidate,
-        len(inner.starts_N),
-        steps or prepared.study.training.max_steps,
-        generator,
-    )
+    prepared, study = material.prepared, material.prepared.study
+    part = material.part(fold, candidate.lookback, watched=steps == 0)
+    windows, most = len(part.inner.starts_N), steps or study.training.max_steps
+    order_SB = material.order(fold, seed, windows=windows, steps=most)
+    generator = np.random.default_rng([study.search.seed, fold.number, seed, WEIGHTS_STREAM])
+    plan = make_plan(study, candidate, order_SB, windows=windows, generator=generator)
     shape = shape_of(prepared, candidate)
-    trained = trainer.train(shape, initial_weights(shape, generator), inner, plan, tail, on_check)
-    metric = prepared.study.task.metric
+    fresh = initial_weights(shape, generator)
+    trained = trainer.train(shape, fresh, part.inner, plan, part.tail, on_check)
     predict = trainer.predictor(shape, trained.weights)
     forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
-    seen = replace(inner, starts_N=_thin(inner.starts_N))
+    watched = [check.watch_loss for check in trained.checks] if part.tail is not None else []
     return Fitted(
         weights=trained.weights,
-        losses_O=losses(truth(prepared, fold), forecast_OH, fold.scale_O, metric),
+        losses_O=losses(part.truth_OH, forecast_OH, fold.scale_O, study.task.metric),
         steps=trained.steps,
-        train_loss=trainer.loss(shape, trained.weights, seen, plan.loss),
-        watch_loss=min((c.watch_loss for c in trained.checks), default=np.nan)
-        if tail is not None
-        else np.nan,
+        train_loss=trainer.loss(shape, trained.weights, part.seen, plan.loss),
+        watch_loss=min(watched, default=np.nan),
         wall_s=perf_counter() - started,
+        engine=trainer.name,
+        device=trainer.device,
     )
-
-
-def window_count(prepared: Prepared, fold: Fold, lookback: int, *, watched: bool) -> int:
-    """How many windows a network trains on in this fold, with or without an inner tail."""
-    return len(_starts(prepared, fold, lookback, watched=watched)[0])
-
-
-def _samples(
-    prepared: Prepared, fold: Fold, candidate: Candidate, *, watched: bool
-) -> tuple[Samples, Samples | None]:
-    inner_N, tail_M = _starts(prepared, fold, candidate.lookback, watched=watched)
-
-    def samples(starts_N: NDArray[np.int64]) -> Samples:
-        return Samples(
-            values_RF=prepared.scaled_RF,
-            starts_N=starts_N,
-            lookback=candidate.lookback,
-            outputs=prepared.limit.outputs,
-            anchored=prepared.transform.anchored,
-        )
-
-    return samples(inner_N), samples(_thin(tail_M)) if watched else None
-
-
-def _starts(
-    prepared: Prepared, fold: Fold, lookback: int, *, watched: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    reach = {"lookback": lookback, "horizon": prepared.limit.outputs}
-    if watched:
-        return split_tail(prepared.panel, fold.train_ends_S, **reach)
-    return window_starts(prepared.panel, fold.train_ends_S, **reach), np.empty(0, dtype=np.int64)
-
-
-def _thin(starts_N: NDArray[np.int64]) -> NDArray[np.int64]:
-    if len(starts_N) <= MOST_WATCHED:
-        return starts_N
-    return starts_N[np.linspace(0, len(starts_N) - 1, MOST_WATCHED).astype(np.int64)]

@@ -6,6 +6,7 @@ Shapes: S optimiser steps, B windows in a batch.
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo.spec.candidate import Candidate
 from hpo.spec.study import Study
@@ -14,18 +15,25 @@ from hpo.training.trainer import Plan
 CLIP_NORM = 1.0
 FEWEST_CHECK_STEPS, MOST_CHECK_STEPS = 10, 100  # docs/decisions/0004
 
+Ints = NDArray[np.int64]
+
 
 def make_plan(
-    study: Study, candidate: Candidate, windows: int, steps: int, generator: np.random.Generator
+    study: Study,
+    candidate: Candidate,
+    order_SB: Ints,
+    *,
+    windows: int,
+    generator: np.random.Generator,
 ) -> Plan:
-    """A plan of `steps` optimiser steps over `windows` training windows.
+    """The plan of a network that takes its batches, of `windows` training windows, in this order.
 
     A check is due about once a pass over the windows, but not before 10 nor after 100 steps.
     """
-    batch = min(study.training.batch_size, windows)
+    steps, batch = order_SB.shape
     once_through = math.ceil(windows / batch)
     return Plan(
-        order_SB=batch_order(windows, batch, steps, generator),
+        order_SB=order_SB,
         rates_S=falling_rates(candidate.learning_rate, steps, study.training.max_steps),
         loss="squared" if study.task.metric == "rmse" else "absolute",
         clip_norm=CLIP_NORM,
@@ -49,15 +57,13 @@ def falling_rates(rate: float, steps: int, max_steps: int) -> np.ndarray:
     return (rate * (1 + np.cos(np.pi * share_S)) / 2).astype(np.float32)
 
 
-def batch_order(windows: int, batch: int, steps: int, generator: np.random.Generator) -> np.ndarray:
+def batch_order(windows: int, batch: int, steps: int, generator: np.random.Generator) -> Ints:
     """int64 order_SB: shuffled passes over all windows, one after another, cut into batches.
 
     >>> batch_order(3, 2, 3, np.random.default_rng(0)).shape
     (3, 2)
     """
     passes = math.ceil(steps * batch / windows)
-    if passes <= 1:
-        drawn = generator.permutation(windows)[: steps * batch]
-    else:
-        drawn = np.concatenate([generator.permutation(windows) for _ in range(passes)])
-    return drawn[: steps * batch].reshape(steps, batch).astype(np.int64)
+    in_order = np.broadcast_to(np.arange(windows, dtype=np.int64), (passes, windows))
+    drawn_N = generator.permuted(in_order, axis=1).ravel()
+    return drawn_N[: steps * batch].reshape(steps, batch)

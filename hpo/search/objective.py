@@ -1,158 +1,131 @@
 """What a trial is: folds x seeds networks, a look after the first pass over the folds, a score.
 
+Trials of a batch go through it in step, so that all their networks can train at once.
 Shapes: S seeds, O origins of all folds one after another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
-from hpo.fitting.fit import fit_network
+from hpo.fitting.fit import Fitted
+from hpo.fitting.pool import FAILURES, Failure, Job, TrainingTime
 from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned, Rival
 from hpo.search.pruning import keep
 from hpo.sizing.metric import score
 from hpo.sizing.resampling import Origins
 from hpo.spec.candidate import Candidate
-from hpo.training.trainer import Diverged, OutOfMemory, Stopped, Trainer
+from hpo.training.device import describe_device
+from hpo.training.trainer import Diverged
 
 Key = tuple[int, int]
+Train = Callable[[Sequence[Job]], Mapping[Job, NetworkRecord | Failure]]
+"""Trains and keeps networks; what it raises ends the work."""
+
+WORSE = "clearly worse than the best trial after one pass over the folds"
 
 
-class TrainingStopped(Exception):
-    """The worker was asked to stop; the trial goes on elsewhere from the networks recorded."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a trial needs of the one who runs it.
-
-    `on_network` keeps a record; `go_on` says False when the work must stop; `rival` looks up the
-    best trial (None: none yet); `clock` counts seconds.
-    """
-
-    trainer: Trainer
-    on_network: Callable[[NetworkRecord], None]
-    go_on: Callable[[], bool]
-    rival: Callable[[], Rival | None]
-    clock: Callable[[], float]
-
-
-def run_trial(
-    prepared: Prepared,
-    candidate: Candidate,
-    recorded: Mapping[Key, NetworkRecord],
-    around: Surroundings,
-) -> Outcome:
-    """Train what is not yet recorded of the trial's folds x seeds networks, and judge it.
-
-    Raises TrainingStopped when `go_on` says so.
-    """
-    validation = prepared.study.validation
-    networks = _Networks(prepared, candidate, dict(recorded), around)
-    try:
-        first_O = networks.one_pass(seed=0)
-        if _is_worse(prepared, first_O, around):
-            return Pruned(
-                float(score(first_O.mean(), prepared.study.task.metric)),
-                "clearly worse than the best trial after one pass over the folds",
-            )
-        losses_SO = np.stack([first_O, *(networks.one_pass(s) for s in range(1, validation.seeds))])
-    except (Diverged, OutOfMemory, TimeLimit) as error:
-        return Infeasible(str(error))
-    mean = float(score(losses_SO.mean(), prepared.study.task.metric))
-    return Completed(mean) if np.isfinite(mean) else Infeasible("a forecast is not a finite number")
-
-
-class TimeLimit(Exception):
-    """The trial takes longer than the study allows."""
-
-
-class _Networks:
-    """The networks of one trial: trained one by one, or taken from the records."""
+class Networks:
+    """The networks of one trial: those recorded, and those that are still to be trained."""
 
     def __init__(
         self,
         prepared: Prepared,
+        trial: int,
         candidate: Candidate,
-        recorded: dict[Key, NetworkRecord],
-        around: Surroundings,
+        recorded: Mapping[Key, NetworkRecord],
     ) -> None:
-        self.prepared, self.candidate, self.recorded, self.around = (
-            prepared,
-            candidate,
-            recorded,
-            around,
+        self.prepared, self.trial, self.candidate = prepared, trial, candidate
+        self.results: dict[Key, NetworkRecord | Failure] = dict(recorded)
+        self.time = TrainingTime(
+            prepared.study.budget.trial_timeout_s,
+            spent_s=sum(record.wall_s for record in recorded.values()),
         )
-        spent_s = sum(record.wall_s for record in recorded.values())
-        self.deadline = around.clock() + prepared.study.budget.trial_timeout_s - spent_s
 
-    def one_pass(self, seed: int) -> NDArray[np.float64]:
-        """losses_O of one seed over all folds."""
-        return np.concatenate([self._losses(fold, seed) for fold in self.prepared.folds])
+    def missing(self, seeds: Sequence[int]) -> list[Job]:
+        """The jobs of these seeds over all folds that have no record."""
+        return [
+            Job(trial=self.trial, fold=fold, candidate=self.candidate, seed=seed, time=self.time)
+            for seed in seeds
+            for fold in self.prepared.folds
+            if (fold.number, seed) not in self.results
+        ]
 
-    def _losses(self, fold: Fold, seed: int) -> NDArray[np.float64]:
-        record = self.recorded.get((fold.number, seed))
-        if record is None:
-            record = train_record(
-                self.prepared, fold, self.candidate, seed, self.around, self._check
-            )
-            self.around.on_network(record)
-        refuse_not_finite(record)
-        return record.losses_O
-
-    def _check(self) -> None:
-        if self.around.clock() > self.deadline:
-            limit = self.prepared.study.budget.trial_timeout_s
-            raise TimeLimit(f"the trial takes longer than budget.trial_timeout_s = {limit:g}")
+    def losses(self, seeds: Sequence[int]) -> NDArray[np.float64]:
+        """losses_SO of these seeds, all trained. Raises what makes the trial infeasible."""
+        folds = self.prepared.folds
+        rows = [[usable(self.results[fold.number, seed]) for fold in folds] for seed in seeds]
+        self.time.refuse_over()
+        return np.stack([np.concatenate([r.losses_O for r in row]) for row in rows])
 
 
-def train_record(
-    prepared: Prepared,
-    fold: Fold,
-    candidate: Candidate,
-    seed: int,
-    around: Surroundings,
-    check: Callable[[], None] = lambda: None,
-    *,
-    steps: int = 0,
-) -> NetworkRecord:
-    """Train one network and describe it. `check` may raise; raises TrainingStopped."""
+def run_trials(batch: Sequence[Networks], train: Train, rival: Rival | None) -> list[Outcome]:
+    """Train what is not yet recorded of the trials' folds x seeds networks, and judge each trial.
 
-    def on_check(_step: int, _loss: float) -> bool:
-        check()
-        return around.go_on()
+    In step: the first seed of all trials on all folds, the look of each beside the best trial
+    known before (`rival`; None: none yet), then the other seeds of those that were kept. A network
+    that fails makes its trial infeasible and ends nothing else.
+    """
+    _train(batch, range(1), train)
+    ended = {networks.trial: _first_look(networks, rival) for networks in batch}
+    kept = [networks for networks in batch if ended[networks.trial] is None]
+    if kept:
+        _train(kept, range(1, kept[0].prepared.study.validation.seeds), train)
+    return [ended[networks.trial] or _judge(networks) for networks in batch]
 
+
+def _train(batch: Sequence[Networks], seeds: Sequence[int], train: Train) -> None:
+    by_trial = {networks.trial: networks for networks in batch}
+    jobs = [job for networks in batch for job in networks.missing(seeds)]
+    for job, result in train(jobs).items():
+        by_trial[job.trial].results[job.fold.number, job.seed] = result
+
+
+def _first_look(networks: Networks, rival: Rival | None) -> Outcome | None:
     try:
-        fitted = fit_network(
-            prepared,
-            fold,
-            candidate,
-            seed=seed,
-            trainer=around.trainer,
-            on_check=on_check,
-            steps=steps,
-        )
-    except Stopped as error:
-        raise TrainingStopped from error
+        first_O = networks.losses(range(1))[0]
+    except FAILURES as failure:
+        return Infeasible(str(failure))
+    if rival is None or not _is_worse(networks.prepared, first_O, rival):
+        return None
+    return Pruned(float(score(first_O.mean(), networks.prepared.study.task.metric)), WORSE)
+
+
+def _judge(networks: Networks) -> Outcome:
+    study = networks.prepared.study
+    try:
+        losses_SO = networks.losses(range(study.validation.seeds))
+    except FAILURES as failure:
+        return Infeasible(str(failure))
+    mean = float(score(losses_SO.mean(), study.task.metric))
+    return Completed(mean) if np.isfinite(mean) else Infeasible("a forecast is not a finite number")
+
+
+def record_of(job: Job, fitted: Fitted) -> NetworkRecord:
+    """The trained network of a job as it is kept."""
     return NetworkRecord(
-        fold=fold.number,
-        seed=seed,
+        fold=job.fold.number,
+        seed=job.seed,
         losses_O=fitted.losses_O,
         steps=fitted.steps,
         train_loss=fitted.train_loss,
         watch_loss=fitted.watch_loss,
         wall_s=fitted.wall_s,
+        engine=fitted.engine,
+        device=describe_device(fitted.device),
     )
 
 
-def refuse_not_finite(record: NetworkRecord) -> None:
-    """Raise Diverged when a forecast of the network is not a finite number."""
-    if not np.isfinite(record.losses_O).all():
+def usable(result: NetworkRecord | Failure) -> NetworkRecord:
+    """The record. Raises the failure, and Diverged for a forecast that is not a finite number."""
+    if not isinstance(result, NetworkRecord):
+        raise result
+    if not np.isfinite(result.losses_O).all():
         raise Diverged("a forecast is not a finite number")
+    return result
 
 
 def origins_of(folds: Sequence[Fold], horizon: int) -> Origins:
@@ -165,16 +138,12 @@ def origins_of(folds: Sequence[Fold], horizon: int) -> Origins:
     )
 
 
-def _is_worse(prepared: Prepared, trial_O: NDArray[np.float64], around: Surroundings) -> bool:
-    rival = around.rival()
-    if rival is None:
-        return False
-    generator = np.random.default_rng(prepared.study.search.seed)
+def _is_worse(prepared: Prepared, trial_O: NDArray[np.float64], rival: Rival) -> bool:
     return not keep(
         trial_O,
         rival.losses_SO,
         rival.seed_sd,
         origins_of(prepared.folds, prepared.study.task.horizon),
         metric=prepared.study.task.metric,
-        rng=generator,
+        rng=np.random.default_rng(prepared.study.search.seed),
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecord:
-    """One network (trial, fold, seed) as it is kept: its errors and how it was trained."""
+    """One network (trial, fold, seed) as it is kept: its errors, how and by what it was trained."""
 
     fold: int
     seed: int
@@ -20,6 +20,8 @@ class NetworkRecord:
     train_loss: float
     watch_loss: float
     wall_s: float
+    engine: str
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Which network next: Optuna's samplers, asked on an in-memory copy of what is known.
 
-A suggestion is a function of the study, the trial's number and the trials it has seen: asked
-again with the same, it says the same.
+A suggestion is a function of the study, the trial's number, the trials it has seen and those that
+were suggested just before it: asked again with the same, it says the same.
 """
 
 import copy
@@ -31,25 +31,40 @@ STARTUP_TRIALS = 10
 
 
 def suggest(prepared: Prepared, history: Sequence[FrozenTrial], number: int) -> Params:
-    """Parameters of trial `number`, inside the bound, given the trials of `history`.
+    """Parameters of trial `number`, inside the bound, given the trials of `history`."""
+    return suggest_together(prepared, history, [number])[0]
 
-    The first trials are one layer with 2 and with 3 cells; then the study's sampler speaks.
+
+def suggest_together(
+    prepared: Prepared, history: Sequence[FrozenTrial], numbers: Sequence[int]
+) -> list[Params]:
+    """Parameters of trials that run at one time, inside the bound, given those of `history`.
+
+    The first trials of a study are one layer with 2 and with 3 cells; then its sampler speaks. TPE
+    keeps a trial away from those suggested before it: it takes them for bad ones while they run.
     """
-    guesses = first_guesses(prepared)
-    if number < len(guesses):
-        return guesses[number]
-    limits = distributions(prepared)
-    sampler = prepared.study.search.sampler
-    if sampler == "grid":
-        return into_bound(_grid_point(prepared, limits, number - len(guesses)), prepared)
+    guesses, limits = first_guesses(prepared), distributions(prepared)
+    known = _in_memory(prepared, history)
+    found = []
+    for number in numbers:
+        if number < len(guesses):
+            found.append(guesses[number])
+        elif prepared.study.search.sampler == "grid":
+            found.append(_grid_point(prepared, limits, number - len(guesses)))
+        else:
+            known.sampler = _sampler(prepared, number)
+            found.append(known.ask(limits).params)
+    return [into_bound(params, prepared) for params in found]
+
+
+def _in_memory(prepared: Prepared, history: Sequence[FrozenTrial]) -> optuna.Study:
     known = optuna.create_study(
         storage=optuna.storages.InMemoryStorage(),
-        sampler=_sampler(prepared, number),
         pruner=optuna.pruners.NopPruner(),
         direction="minimize",
     )
-    known.add_trials(history if sampler != "gp" else _finite(history))
-    return into_bound(known.ask(limits).params, prepared)
+    known.add_trials(history if prepared.study.search.sampler != "gp" else _finite(history))
+    return known
 
 
 def _finite(history: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -1,10 +1,13 @@
-"""What the user should know or could do about where the answer stands in its space."""
+"""What the user should know or could do about where the answer stands, and how it was made."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hpo.data.prepare import Prepared
+from hpo.service.results import Origin
 from hpo.spec.answer import BoundInForce
-from hpo.spec.words import size_in_words
+from hpo.spec.words import counted, size_in_words
+from hpo.training.engine import engine_for
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,21 @@ def advice(prepared: Prepared, cells: tuple[int, ...], bound: BoundInForce, skip
             " verdict is made on these"
         )
     return Advice(tuple(reasons), tuple(warnings))
+
+
+def engines_that_differ(
+    policy: str, makers: Sequence[Origin], cells: Mapping[int, tuple[int, ...]]
+) -> list[str]:
+    """A warning when only a part of the networks was trained by the engine that was to do it.
+
+    `cells`: of every trial, per layer.
+    """
+    others = [m for m in makers if m.engine != engine_for(policy, cells[m.trial])]
+    strays, all_ = (sum(m.networks for m in some) for some in (others, makers))
+    if not 0 < strays < all_:
+        return []
+    engines = " and ".join(sorted({m.engine for m in others}))
+    return [
+        f"{counted(strays, 'network')} of {all_:,} were trained by {engines}, against the study's"
+        f" engine ({policy}): a worker had no other; networks of both can be compared"
+    ]

@@ -2,13 +2,16 @@
 
 A claim is one short transaction: a slot, a lease and a fencing token. Leases end by the database's
 clock. Whoever lost the lease finds that its token is not the latest and records nothing.
+Trials may be taken several at once: such a batch is extended together and lost together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from hpo.service.database import Database, now
 from hpo.service.tables import slots, studies, workers
@@ -34,44 +37,67 @@ class Claim:
     deaths: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """How a slot ends."""
+
+    claim: Claim
+    outcome: str
+    score: float | None = None
+    reason: str = ""
+
+
 class LeaseLost(Exception):
-    """Another worker has taken the slot over; nothing of this work may be recorded."""
+    """Another worker has taken a slot over; nothing of this work may be recorded."""
 
 
-def take(database: Database, study: str, worker: str) -> Claim | None:
-    """The first slot that may be worked on now, or None.
+def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[Claim]:
+    """The first slots that may be worked on now, at most so many, in one transaction.
 
-    The benchmarks come before the trials, the verdict after all of them.
+    The benchmarks come before the trials, the verdict after all of them: each is taken alone. So
+    is a slot whose worker died: a trial that kills its worker cannot condemn its neighbours.
     """
     with database.transaction() as connection:
-        row = connection.execute(_next_slot(study)).mappings().first()
-        if row is None or (row["kind"] == "verdict" and _is_unfinished(connection, row)):
-            return None
-        token = row["token"] + 1
-        deaths = row["deaths"] + (row["state"] == "taken")
+        rows = _together(connection.execute(_next_slots(study, most)).mappings().all())
+        if not rows or (rows[0]["kind"] == "verdict" and _is_unfinished(connection, rows[0])):
+            return []
+        was_taken = sa.case((slots.c.state == "taken", 1), else_=0)
         connection.execute(
             slots.update()
-            .where(slots.c.study == study, slots.c.number == row["number"])
+            .where(slots.c.study == study, slots.c.number.in_([row["number"] for row in rows]))
             .values(
                 state="taken",
                 worker=worker,
-                token=token,
-                deaths=deaths,
+                token=slots.c.token + 1,
+                deaths=slots.c.deaths + was_taken,
                 expires_at=now() + LEASE_S,
             )
         )
-    return Claim(
-        study=study,
-        number=row["number"],
-        kind=row["kind"],
-        token=token,
-        worker=worker,
-        trial=row["trial"],
-        deaths=deaths,
-    )
+    return [
+        Claim(
+            study=study,
+            number=row["number"],
+            kind=row["kind"],
+            token=row["token"] + 1,
+            worker=worker,
+            trial=row["trial"],
+            deaths=_deaths(row),
+        )
+        for row in rows
+    ]
 
 
-def _next_slot(study: str) -> sa.Select[Any]:
+def _deaths(row: RowMapping) -> int:
+    return int(row["deaths"]) + int(row["state"] == "taken")
+
+
+def _together(rows: Sequence[RowMapping]) -> list[RowMapping]:
+    """The first row, with those after it if all may be worked on together."""
+    sound = list(takewhile(lambda row: row["kind"] == "trial" and not _deaths(row), rows))
+    return sound or list(rows[:1])
+
+
+def _next_slots(study: str, most: int) -> sa.Select[Any]:
     benchmark_runs = (
         sa.select(sa.literal(1))
         .where(slots.c.study == study, slots.c.kind == "benchmark", slots.c.state != "ended")
@@ -89,7 +115,7 @@ def _next_slot(study: str) -> sa.Select[Any]:
             sa.or_(slots.c.kind == "benchmark", sa.not_(benchmark_runs)),
         )
         .order_by(slots.c.number)
-        .limit(1)
+        .limit(most)
         .with_for_update(skip_locked=True)
     )
 
@@ -107,87 +133,108 @@ def _is_unfinished(connection: Connection, verdict: Any) -> bool:
     return bool(connection.execute(left).scalar_one())
 
 
-def bind(database: Database, claim: Claim, trial: int) -> None:
-    """Give the slot its trial's number. Raises LeaseLost."""
-    _update_held(database, claim, trial=trial)
-
-
-def settle(
-    database: Database,
-    claim: Claim,
-    outcome: str,
-    *,
-    score: float | None = None,
-    reason: str = "",
-    **study_values: Any,
-) -> None:
-    """End the slot, and set values of the study's row in the same transaction. Raises LeaseLost."""
+def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
+    """Give slots their trials' numbers. Raises LeaseLost."""
+    bound = slots.update().where(
+        slots.c.study == sa.bindparam("of_study"), slots.c.number == sa.bindparam("slot")
+    )
     with database.transaction() as connection:
-        held(connection, claim)
+        held(connection, [claim for claim, _ in trials])
         connection.execute(
-            slots.update()
-            .where(slots.c.study == claim.study, slots.c.number == claim.number)
-            .values(state="ended", outcome=outcome, score=score, reason=reason, expires_at=None)
+            bound.values(trial=sa.bindparam("made")),
+            [{"of_study": c.study, "slot": c.number, "made": trial} for c, trial in trials],
+        )
+
+
+def settle(database: Database, settlements: Sequence[Settlement], **study_values: Any) -> None:
+    """End slots, and set values of the study's row in the same transaction. Raises LeaseLost."""
+    claims = [settlement.claim for settlement in settlements]
+    ended = slots.update().where(
+        slots.c.study == sa.bindparam("of_study"), slots.c.number == sa.bindparam("slot")
+    )
+    with database.transaction() as connection:
+        held(connection, claims)
+        connection.execute(
+            ended.values(
+                state="ended",
+                expires_at=None,
+                outcome=sa.bindparam("ending"),
+                score=sa.bindparam("scored"),
+                reason=sa.bindparam("because"),
+            ),
+            [
+                {
+                    "of_study": s.claim.study,
+                    "slot": s.claim.number,
+                    "ending": s.outcome,
+                    "scored": s.score,
+                    "because": s.reason,
+                }
+                for s in settlements
+            ],
         )
         if study_values:
             connection.execute(
-                studies.update().where(studies.c.name == claim.study).values(**study_values)
+                studies.update().where(studies.c.name == claims[0].study).values(**study_values)
             )
 
 
-def release(database: Database, claim: Claim) -> bool:
-    """Give the slot back for another worker; False, and nothing happens, if it was taken over."""
+def release(database: Database, claims: Sequence[Claim]) -> bool:
+    """Give slots back for other workers; False, and nothing happens, if all were taken over."""
     with database.transaction() as connection:
-        released = connection.execute(
-            slots.update()
-            .where(*_is_held(claim))
-            .values(state="open", worker=None, expires_at=None)
-        )
-    return released.rowcount == 1
+        still = _lock(connection, claims)
+        if still:
+            connection.execute(
+                slots.update()
+                .where(slots.c.study == claims[0].study, slots.c.number.in_(sorted(still)))
+                .values(state="open", worker=None, expires_at=None)
+            )
+    return bool(still)
 
 
 def beat(
-    database: Database, worker: str, study: str, claim: Claim | None = None
+    database: Database, worker: str, study: str, claims: Sequence[Claim] = ()
 ) -> tuple[str | None, bool]:
-    """Say that the worker lives and extend its lease, if it has one.
+    """Say that the worker lives and extend its leases, if it has any and all are held.
 
-    Returns the study's state (None: deleted) and whether the claim is still held.
+    Returns the study's state (None: deleted) and whether all claims are still held.
     """
-    held_still = True
     with database.transaction() as connection:
-        if claim is not None:
-            extended = connection.execute(
-                slots.update().where(*_is_held(claim)).values(expires_at=now() + LEASE_S)
+        still = _lock(connection, claims)
+        if still and len(still) == len(claims):
+            connection.execute(
+                slots.update()
+                .where(slots.c.study == study, slots.c.number.in_(sorted(still)))
+                .values(expires_at=now() + LEASE_S)
             )
-            held_still = extended.rowcount == 1
         connection.execute(workers.update().where(workers.c.id == worker).values(last_beat=now()))
         state = connection.execute(
             sa.select(studies.c.state).where(studies.c.name == study)
         ).scalar_one_or_none()
-    return state, held_still
+    return state, len(still) == len(claims)
 
 
-def held(connection: Connection, claim: Claim) -> None:
-    """Lock the claim's slot for the rest of this transaction. Raises LeaseLost."""
-    mine = sa.select(slots.c.number).where(*_is_held(claim)).with_for_update()
-    if connection.execute(mine).first() is None:
-        raise LeaseLost(f"slot {claim.number} of {claim.study}")
+def held(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Lock the claims' slots for the rest of this transaction. Raises LeaseLost if one is lost."""
+    still = _lock(connection, claims)
+    for claim in claims:
+        if claim.number not in still:
+            raise LeaseLost(f"slot {claim.number} of {claim.study}")
 
 
-def _is_held(claim: Claim) -> tuple[Any, ...]:
-    return (
-        slots.c.study == claim.study,
-        slots.c.number == claim.number,
-        slots.c.token == claim.token,
-        slots.c.state == "taken",
-    )
-
-
-def _update_held(database: Database, claim: Claim, **values: Any) -> None:
-    with database.transaction() as connection:
-        held(connection, claim)
-        connection.execute(
-            slots.update()
-            .where(slots.c.study == claim.study, slots.c.number == claim.number)
-            .values(**values)
+def _lock(connection: Connection, claims: Sequence[Claim]) -> set[int]:
+    """Lock the slots of those claims that still stand, in order; their numbers."""
+    if not claims:
+        return set()
+    tokens = [(claim.number, claim.token) for claim in claims]
+    mine = (
+        sa.select(slots.c.number)
+        .where(
+            slots.c.study == claims[0].study,
+            slots.c.state == "taken",
+            sa.or_(*(sa.and_(slots.c.number == n, slots.c.token == t) for n, t in tokens)),
         )
+        .order_by(slots.c.number)  # two that lock the same batch in another order wait for ever
+        .with_for_update()
+    )
+    return set(connection.execute(mine).scalars())

@@ -1,15 +1,15 @@
 """The end of a study: the race of the finalists becomes the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.prepare import Prepared
 from hpo.errors import StudyFailed
-from hpo.search.objective import Surroundings
+from hpo.search.objective import Train
 from hpo.service import results, studies
-from hpo.service.advice import advice
+from hpo.service.advice import advice, engines_that_differ
 from hpo.service.database import Database, without_password
 from hpo.service.final_race import FinalRace, Tested, complete_entrants
 from hpo.service.status import progress
@@ -29,22 +29,18 @@ Losses = NDArray[np.float64]
 
 
 def conclude(
-    database: Database,
-    stored: studies.Stored,
-    prepared: Prepared,
-    surroundings: Callable[[int], Surroundings],
+    database: Database, stored: studies.Stored, prepared: Prepared, train: Train
 ) -> Answer:
     """Race the finalists, judge them, test the recommended network once; the answer.
 
-    `surroundings` gives what training a trial's networks needs. Raises StudyFailed when no trial
-    was completed, TrainingStopped and LeaseLost as the trials do.
+    `train` trains and keeps networks. Raises StudyFailed when no trial was completed, and what
+    `train` does.
     """
-    race = FinalRace(database, stored, prepared, surroundings)
+    race = FinalRace(database, stored, prepared, train)
     entrants = complete_entrants(database, stored, prepared)
     if not entrants:
         raise StudyFailed(_why_no_trial(database, stored))
-    raced = [race.with_fresh_seeds(entrants[i]) for i in race.finalists(entrants)]
-    finalists = [entrant for entrant in raced if entrant is not None]
+    finalists = race.with_fresh_seeds([entrants[i] for i in race.finalists(entrants)])
     if not finalists:
         raise StudyFailed("no finalist could be trained with fresh seeds; lower learning rates")
     judgement = race.judge(finalists)
@@ -113,6 +109,7 @@ def _answer(
             *judgement.warnings,
             *race.warnings,
             *told.warnings,
+            *engines_that_differ(stored.engine, makers, race.cells()),
         ),
         trials=counts.trials,
         networks=counts.networks,

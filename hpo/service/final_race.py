@@ -5,14 +5,16 @@ Every network of the race is recorded like those of the trials (under its trial,
 interrupted goes on where it was.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
-from hpo.fitting.fit import window_count
-from hpo.search.objective import Surroundings, origins_of, refuse_not_finite, train_record
+from hpo.fitting.material import window_count
+from hpo.fitting.pool import Failure, Job, TrainingTime
+from hpo.search.objective import Key, Train, origins_of, usable
 from hpo.search.outcome import NetworkRecord
 from hpo.search.space import to_candidate
 from hpo.service import results, studies
@@ -20,6 +22,7 @@ from hpo.service.database import Database
 from hpo.service.trials import all_trials, is_feasible
 from hpo.sizing.bound import parameters
 from hpo.sizing.race import run_race
+from hpo.sizing.resampling import Floats
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
 from hpo.spec.candidate import Candidate
 from hpo.spec.words import size_in_words
@@ -56,17 +59,13 @@ def complete_entrants(
 
 
 class FinalRace:
-    """The finalists of a study; `surroundings` gives what training a trial's networks needs."""
+    """The finalists of a study; `train` trains and keeps their networks."""
 
     def __init__(
-        self,
-        database: Database,
-        stored: studies.Stored,
-        prepared: Prepared,
-        surroundings: Callable[[int], Surroundings],
+        self, database: Database, stored: studies.Stored, prepared: Prepared, train: Train
     ) -> None:
         self.database, self.stored, self.prepared = database, stored, prepared
-        self.surroundings = surroundings
+        self.train = train
         self.spec = stored.spec
         self.metric = stored.spec.task.metric
         self.origins = origins_of(prepared.folds, stored.spec.task.horizon)
@@ -89,27 +88,58 @@ class FinalRace:
             rng=self._generator(),
         )
 
-    def with_fresh_seeds(self, entrant: Entrant) -> Entrant | None:
-        """The entrant with errors from seeds that the search has not seen.
+    def with_fresh_seeds(self, finalists: Sequence[Entrant]) -> list[Entrant]:
+        """The finalists with errors from seeds that the search has not seen, trained all at once.
 
-        None, and a warning, when one of these networks cannot be trained.
+        One whose networks cannot all be trained falls out, with a warning.
         """
-        records = dict(self.recorded.get(entrant.trial, {}))
-        try:
-            for seed in self.fresh:
-                for fold in self.prepared.folds:
-                    if (fold.number, seed) not in records:
-                        records[fold.number, seed] = self._train(entrant.trial, fold.number, seed)
-                    refuse_not_finite(records[fold.number, seed])
-        except (Diverged, OutOfMemory) as error:
-            self.warnings.append(
-                f"the finalist with {size_in_words(entrant.cells)} (trial {entrant.trial}) fell"
-                f" out: {error}"
+        trials = [entrant.trial for entrant in finalists]
+        results_of = self._train(trials, self.prepared.folds)
+        raced = []
+        for entrant in finalists:
+            try:
+                losses_SO = self._losses(results_of[entrant.trial], self.prepared.folds)
+            except (Diverged, OutOfMemory) as error:
+                self.warnings.append(
+                    f"the finalist with {size_in_words(entrant.cells)} (trial {entrant.trial}) fell"
+                    f" out: {error}"
+                )
+            else:
+                raced.append(replace(entrant, losses_SO=losses_SO))
+        return raced
+
+    def _losses(
+        self, trained: Mapping[Key, NetworkRecord | Failure], folds: Sequence[Fold]
+    ) -> Floats:
+        """losses_SO of the fresh seeds. Raises what makes one of them unusable."""
+        rows = [[usable(trained[f.number, seed]).losses_O for f in folds] for seed in self.fresh]
+        return np.stack([np.concatenate(row) for row in rows])
+
+    def _train(
+        self, trials: Sequence[int], folds: Sequence[Fold], *, steps: int = 0
+    ) -> dict[int, dict[Key, NetworkRecord | Failure]]:
+        """The results of these trials' networks with fresh seeds: recorded, or trained now."""
+        found: dict[int, dict[Key, NetworkRecord | Failure]] = {
+            trial: dict(self.recorded.get(trial, {})) for trial in trials
+        }
+        time = TrainingTime()
+        jobs = [
+            Job(
+                trial=trial,
+                fold=fold,
+                candidate=self.candidate(trial),
+                seed=seed,
+                time=time,
+                steps=steps,
             )
-            return None
-        losses_SO = results.stack_losses(records, _numbers(self.prepared), self.fresh)
-        assert losses_SO is not None, "every network of the race is recorded by now"
-        return replace(entrant, losses_SO=losses_SO)
+            for trial in trials
+            for seed in self.fresh
+            for fold in folds
+            if (fold.number, seed) not in found[trial]
+        ]
+        for job, result in self.train(jobs).items():
+            found[job.trial][job.fold.number, job.seed] = result
+        return found
 
     def judge(self, finalists: list[Entrant]) -> Judgement:
         """The verdict on finalists with fresh seeds, beside the benchmarks."""
@@ -126,19 +156,14 @@ class FinalRace:
 
     def test(self, chosen: Entrant) -> Tested:
         """Refit on all rows before the test span, for the median steps, and forecast it once."""
-        records = dict(self.recorded.get(chosen.trial, {}))
-        steps = self._refit_steps(chosen.trial)
-        fold = self.prepared.test.number
+        steps, test = self._refit_steps(chosen.trial), self.prepared.test
+        results_of = self._train([chosen.trial], [test], steps=steps)[chosen.trial]
         refits = []
         for seed in self.fresh:
             try:
-                if (fold, seed) not in records:
-                    records[fold, seed] = self._train(chosen.trial, fold, seed, steps=steps)
-                refuse_not_finite(records[fold, seed])
+                refits.append(usable(results_of[test.number, seed]).losses_O)
             except (Diverged, OutOfMemory) as error:
                 self.warnings.append(f"a refit for the test span fell out: {error}")
-            else:
-                refits.append(records[fold, seed].losses_O)
         if not refits:
             return Tested(steps=steps, score=None, se=None)
         tested = replace(chosen, losses_SO=np.stack(refits))
@@ -149,7 +174,7 @@ class FinalRace:
     def _refit_steps(self, trial: int) -> int:
         """The median of the steps over folds and seeds, scaled by the number of windows."""
         lookback = self.candidate(trial).lookback
-        stopped = results.networks_of(self.database, self.stored.name, trial)[trial]
+        stopped = results.networks_of(self.database, self.stored.name, [trial])[trial]
         folds = self.prepared.folds
         windows = {f.number: window_count(self.prepared, f, lookback, watched=True) for f in folds}
         per_window = [r.steps / windows[f] for (f, _), r in stopped.items() if f in windows]
@@ -160,12 +185,9 @@ class FinalRace:
         """The network that a trial is about."""
         return to_candidate(self.trials[trial].params, self.spec, self.prepared.lookbacks)
 
-    def _train(self, trial: int, fold: int, seed: int, *, steps: int = 0) -> NetworkRecord:
-        around = self.surroundings(trial)
-        span = (*self.prepared.folds, self.prepared.test)[fold]
-        record = train_record(self.prepared, span, self.candidate(trial), seed, around, steps=steps)
-        around.on_network(record)
-        return record
+    def cells(self) -> dict[int, tuple[int, ...]]:
+        """The cells per layer of every trial."""
+        return {trial.number: self.candidate(trial.number).cells for trial in self.trials}
 
     def tied_range(
         self, entrants: list[Entrant], finalists: list[Entrant], judgement: Judgement

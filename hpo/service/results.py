@@ -14,45 +14,54 @@ from hpo.service.tables import benchmarks, networks
 
 LOSSES = np.dtype("<f8")
 Losses = NDArray[np.float64]
+Trained = tuple[int, NetworkRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Which engine on which device trained a network."""
+    """What trained `networks` of a trial: which engine, on which device."""
 
+    trial: int
     engine: str
     device: str
+    networks: int
 
 
-def record_network(
-    database: Database, claim: Claim, trial: int, network: NetworkRecord, made_by: Origin
+def record_networks(
+    database: Database, claims: Sequence[Claim], networks_of_trials: Sequence[Trained]
 ) -> None:
-    """Keep one network's errors. Raises LeaseLost when the claim is not held any more."""
-    row = {
-        "study": claim.study,
-        "trial": trial,
-        "fold": network.fold,
-        "seed": network.seed,
-        "losses": network.losses_O.astype(LOSSES).tobytes(),
-        "steps": network.steps,
-        "train_loss": _or_null(network.train_loss),
-        "watch_loss": _or_null(network.watch_loss),
-        "wall_s": network.wall_s,
-        "engine": made_by.engine,
-        "device": made_by.device,
-    }
+    """Keep the errors of networks, each with its trial's number.
+
+    Raises LeaseLost, and keeps none, when one of the claims is not held any more.
+    """
+    rows = [
+        {
+            "study": claims[0].study,
+            "trial": trial,
+            "fold": network.fold,
+            "seed": network.seed,
+            "losses": network.losses_O.astype(LOSSES).tobytes(),
+            "steps": network.steps,
+            "train_loss": _or_null(network.train_loss),
+            "watch_loss": _or_null(network.watch_loss),
+            "wall_s": network.wall_s,
+            "engine": network.engine,
+            "device": network.device,
+        }
+        for trial, network in networks_of_trials
+    ]
     with database.transaction() as connection:
-        held(connection, claim)
-        connection.execute(networks.insert().values(row))
+        held(connection, claims)
+        connection.execute(networks.insert(), rows)
 
 
 def networks_of(
-    database: Database, study: str, trial: int | None = None
+    database: Database, study: str, trials: Sequence[int] | None = None
 ) -> dict[int, dict[tuple[int, int], NetworkRecord]]:
-    """The recorded networks, by trial and then by (fold, seed); of one trial or of all."""
+    """The recorded networks, by trial and then by (fold, seed); of some trials or of all."""
     query = sa.select(networks).where(networks.c.study == study)
-    if trial is not None:
-        query = query.where(networks.c.trial == trial)
+    if trials is not None:
+        query = query.where(networks.c.trial.in_(trials))
     found: dict[int, dict[tuple[int, int], NetworkRecord]] = {}
     with database.transaction() as connection:
         rows = connection.execute(query).mappings().all()
@@ -65,15 +74,10 @@ def networks_of(
             train_loss=_or_nan(row["train_loss"]),
             watch_loss=_or_nan(row["watch_loss"]),
             wall_s=row["wall_s"],
+            engine=row["engine"],
+            device=row["device"],
         )
     return found
-
-
-def losses_of(
-    database: Database, study: str, trial: int, folds: Sequence[int], seeds: Sequence[int]
-) -> Losses | None:
-    """losses_SO of a trial, the folds' origins one after another; None when a network lacks."""
-    return stack_losses(networks_of(database, study, trial).get(trial, {}), folds, seeds)
 
 
 def stack_losses(
@@ -86,11 +90,17 @@ def stack_losses(
 
 
 def made_by(database: Database, study: str) -> list[Origin]:
-    """The engines and devices that trained the study's networks."""
-    query = sa.select(networks.c.engine, networks.c.device).where(networks.c.study == study)
+    """The engines and devices that trained the networks of the study's trials."""
+    made = (networks.c.trial, networks.c.engine, networks.c.device)
+    query = (
+        sa.select(*made, sa.func.count())
+        .where(networks.c.study == study)
+        .group_by(*made)
+        .order_by(*made)
+    )
     with database.transaction() as connection:
-        rows = connection.execute(query.distinct()).all()
-    return [Origin(engine=engine, device=device) for engine, device in sorted(map(tuple, rows))]
+        rows = connection.execute(query).all()
+    return [Origin(trial=t, engine=e, device=d, networks=n) for t, e, d, n in rows]
 
 
 def count_networks(database: Database, study: str) -> int:
@@ -116,7 +126,7 @@ def record_benchmarks(
         for fold, losses_O in enumerate(per_fold)
     ]
     with database.transaction() as connection:
-        held(connection, claim)
+        held(connection, [claim])
         connection.execute(benchmarks.delete().where(benchmarks.c.study == claim.study))
         connection.execute(benchmarks.insert(), rows)
 

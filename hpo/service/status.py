@@ -10,7 +10,7 @@ from hpo.service.database import Database, now
 from hpo.service.registry import workers_of
 from hpo.service.results import count_networks
 from hpo.service.tables import slots
-from hpo.service.trials import all_trials
+from hpo.service.trials import all_trials, cells_of
 from hpo.spec.answer import TrialCounts
 
 
@@ -93,5 +93,5 @@ def _best(database: Database, stored: studies.Stored) -> dict[str, Any] | None:
         row = connection.execute(query).first()
     if row is None:
         return None
-    cells = all_trials(database, stored.optuna_id)[row.trial].user_attrs["cells"]
+    cells = cells_of(all_trials(database, stored.optuna_id)[row.trial])
     return {"layers": len(cells), "cells": cells, "score": row.score}

@@ -22,7 +22,7 @@ VERSIONED = ("hpo", "optuna", "torch", "statsforecast", "numpy")
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A study as the database has it."""
+    """A study as the database has it; `engine` is the policy of `training.engine`."""
 
     name: str
     optuna_id: int
@@ -31,6 +31,7 @@ class Stored:
     fingerprint: str
     data_fingerprint: str
     versions: dict[str, str]
+    engine: str
     error: str
     timed_out: bool
     benchmark_warnings: tuple[str, ...]
@@ -198,6 +199,7 @@ def _find(database: Database, name: str) -> Stored | None:
         fingerprint=row["fingerprint"],
         data_fingerprint=row["data_fingerprint"],
         versions=json.loads(row["versions"]),
+        engine=row["engine"],
         error=row["error"] or "",
         timed_out=bool(row["timed_out"]),
         benchmark_warnings=tuple(json.loads(row["benchmark_warnings"] or "[]")),

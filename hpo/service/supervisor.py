@@ -11,7 +11,7 @@ GRACE_S = 10.0
 
 
 class Supervisor:
-    """`count` worker processes that serve one study, each with `threads` processor threads."""
+    """`count` worker processes that serve one study, each with `threads` threads that train."""
 
     def __init__(self, url: str, name: str, *, count: int, threads: int) -> None:
         self.url, self.name, self.threads = url, name, threads
@@ -22,7 +22,8 @@ class Supervisor:
         # The URL may hold a password: it travels in the environment, not on the command line.
         return subprocess.Popen(
             [sys.executable, "-m", WORKER, self.name, str(self.threads), str(os.getpid())],
-            env=os.environ | {"HPO_STORAGE": self.url, "OMP_NUM_THREADS": str(self.threads)},
+            # Networks train side by side, each on one thread: torch's own would only wait.
+            env=os.environ | {"HPO_STORAGE": self.url, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is ours to hear: workers are asked to stop, in turn

@@ -10,27 +10,43 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.data.prepare import Prepared
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.space import Params, distributions, to_candidate
-from hpo.search.suggestion import suggest
+from hpo.search.suggestion import suggest_together
 from hpo.service.claims import Claim, bind
 from hpo.service.database import Database
 from hpo.sizing.bound import UNBOUNDED, Limit, capacity, largest_equal_cells, parameters
 
 SLOT = "slot"
-SEEN = "seen"  # the trials, by number, that a suggestion was made from
+FACTS = "facts"  # in one attribute: each costs two statements
 CONSTRAINT = "infeasible"
 
 
-def trial_of(database: Database, optuna_id: int, claim: Claim, prepared: Prepared) -> FrozenTrial:
-    """The trial of a claimed slot: the one it has, one that lost its worker, or a new one."""
-    number = claim.trial
-    if number is None:
-        history = all_trials(database, optuna_id)
-        mine = [t for t in history if t.user_attrs.get(SLOT) == claim.number]
-        number = mine[0].number if mine else _create(database, optuna_id, claim, prepared, history)
-        bind(database, claim, number)
-    with database.translated():
-        trial_id = database.storage.get_trial_id_from_study_id_trial_number(optuna_id, number)
-        return database.storage.get_trial(trial_id)
+def trials_of(
+    database: Database,
+    optuna_id: int,
+    claims: Sequence[Claim],
+    prepared: Prepared,
+    history: Sequence[FrozenTrial],
+) -> list[FrozenTrial]:
+    """The trials of claimed slots: those they have, those that lost their worker, or new ones.
+
+    `history` is every trial of the study as it is now; new ones are suggested from those that have
+    ended. Raises LeaseLost.
+    """
+    known = {trial.number: trial for trial in history}
+    numbers = _numbers_by_slot(history) | {c.number: c.trial for c in claims if c.trial is not None}
+    new = [claim.number for claim in claims if claim.number not in numbers]
+    for slot, template in zip(new, _templates(prepared, new, history), strict=True):
+        made = _create(database, optuna_id, template, at_least=len(history))
+        known[made.number], numbers[slot] = made, made.number
+    if unbound := [claim for claim in claims if claim.trial is None]:
+        bind(database, [(claim, numbers[claim.number]) for claim in unbound])
+    return [known[numbers[claim.number]] for claim in claims]
+
+
+def _numbers_by_slot(history: Sequence[FrozenTrial]) -> dict[int, int]:
+    """The number of each slot's trial: of two the first, another was made without a lease."""
+    numbered = [trial for trial in history if SLOT in trial.user_attrs]
+    return {trial.user_attrs[SLOT]: trial.number for trial in reversed(numbered)}
 
 
 def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
@@ -50,38 +66,63 @@ def close_orphans(database: Database, optuna_id: int) -> None:
                 database.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
-def _create(
-    database: Database,
-    optuna_id: int,
-    claim: Claim,
-    prepared: Prepared,
-    history: Sequence[FrozenTrial],
-) -> int:
+def _templates(
+    prepared: Prepared, slots: Sequence[int], history: Sequence[FrozenTrial]
+) -> list[FrozenTrial]:
+    """New trials of these slots, suggested one beside the other.
+
+    Their facts tell what they were suggested from: `seen`, the numbers of the trials that had
+    ended, and `beside`, the slots that were suggested before in the same batch.
+    """
     seen = [trial for trial in history if trial.state.is_finished()]
-    params = suggest(prepared, seen, number=claim.number - 1)
-    template = create_trial(
-        state=TrialState.RUNNING,
-        params=params,
-        distributions=distributions(prepared),
-        user_attrs={SLOT: claim.number, SEEN: [trial.number for trial in seen]}
-        | _bound_in_force(prepared, params),
-    )
+    numbers = [trial.number for trial in seen]
+    suggested = suggest_together(prepared, seen, [slot - 1 for slot in slots]) if slots else []
+    return [
+        create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=distributions(prepared),
+            user_attrs={
+                SLOT: slot,
+                FACTS: _network_and_bound(prepared, params)
+                | {"seen": numbers, "beside": list(slots[:place])},
+            },
+        )
+        for place, (slot, params) in enumerate(zip(slots, suggested, strict=True))
+    ]
+
+
+def _create(
+    database: Database, optuna_id: int, template: FrozenTrial, *, at_least: int
+) -> FrozenTrial:
+    """Write a trial; the template with the number, not below `at_least`, that it was given."""
+    storage, number = database.storage, at_least
     with database.translated():
-        trial_id = database.storage.create_new_trial(optuna_id, template_trial=template)
-        return database.storage.get_trial_number_from_id(trial_id)
+        trial_id = storage.create_new_trial(optuna_id, template_trial=template)
+        # The storage knows the numbers it gave without asking the database.
+        while storage.get_trial_id_from_study_id_trial_number(optuna_id, number) != trial_id:
+            number += 1
+    template.number, template._trial_id = number, trial_id
+    return template
 
 
-def _bound_in_force(prepared: Prepared, params: Params) -> dict[str, object]:
+def cells_of(trial: FrozenTrial) -> list[int]:
+    """The cells per layer of a trial's network."""
+    cells: list[int] = trial.user_attrs[FACTS]["cells"]
+    return cells
+
+
+def _network_and_bound(prepared: Prepared, params: Params) -> dict[str, object]:
     limit = prepared.limit
     cells = to_candidate(params, prepared.study, prepared.lookbacks).cells
     most = largest_equal_cells(len(cells), limit)
     return {
+        "cells": list(cells),
+        "weights": parameters(cells, limit.inputs, limit.outputs),
         "rule": limit.rule,
         "alpha": limit.alpha,
         "max_equal_cells": None if most == UNBOUNDED else most,
         **_limit(limit),
-        "cells": list(cells),
-        "weights": parameters(cells, limit.inputs, limit.outputs),
     }
 
 

@@ -6,248 +6,132 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import FrameType, TracebackType
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
+from types import FrameType
 
 from hpo.data.benchmarks import forecast_benchmarks
 from hpo.data.load import from_parquet
 from hpo.data.panel import check
 from hpo.data.prepare import Prepared, prepare
 from hpo.errors import DatabaseError, HpoError
-from hpo.search.objective import Surroundings, TrainingStopped, run_trial
-from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned, Rival
-from hpo.search.pruning import seed_spread
-from hpo.search.space import to_candidate
+from hpo.fitting.pool import Pool
 from hpo.service import results, studies, trials
-from hpo.service.claims import LEASE_S, Claim, LeaseLost, beat, release, settle, take
+from hpo.service.batch import Training, run_batch, trials_at_once
+from hpo.service.claims import Claim, LeaseLost, Settlement, beat, release, settle, take
 from hpo.service.conclusion import conclude
 from hpo.service.database import Database, now, open_database
+from hpo.service.heart import Heart
 from hpo.service.registry import enroll, leave
-from hpo.training.device import describe_device, resolve_device, use_threads
-from hpo.training.torch_trainer import TorchTrainer
-from hpo.training.trainer import Trainer
+from hpo.service.rivals import Rivals
+from hpo.sizing.bound import largest_equal_cells
+from hpo.training.engine import Engines
+from hpo.training.trainer import Shape, Stopped, Trainer
 
-BEAT_S = 1.0
 IDLE_S = 0.1
 MOST_FAILURES = 3
-MOST_DEATHS = 3
 
 
 class Worker:
-    """One process' work on one study: ended by `stop`, or by the death of the process `parent`."""
+    """One process' work on one study: ended by `stop`, or by the death of the process `parent`.
+
+    `trainer_for` gives what trains networks of a shape, `threads` of them at once.
+    """
 
     def __init__(
         self,
         database: Database,
-        name: str,
-        trainer: Trainer,
-        device: str,
+        study: studies.Stored,
+        prepared: Prepared,
+        trainer_for: Callable[[Shape], Trainer],
+        *,
+        threads: int,
         stop: threading.Event,
         parent: int,
     ) -> None:
-        self.database, self.trainer, self.stop, self.parent = database, trainer, stop, parent
+        self.database, self.study, self.prepared = database, study, prepared
+        self.stop, self.parent = stop, parent
         self.id = f"{socket.gethostname()}-{os.getpid()}"
-        self.study = studies.find(database, name)
-        panel = check(from_parquet(studies.data_of(database, name)), self.study.spec.data)
-        self.prepared: Prepared = prepare(self.study.spec, panel)
-        self.rivals: dict[int, NDArray[np.float64]] = {}
-        self.made_by = results.Origin(engine=trainer.name, device=device)
-        enroll(database, self.id, name, device)
+        self.rivals = Rivals(database, prepared)
+        self.pool = Pool(prepared, trainer_for, threads=threads)
 
     def run(self) -> None:
         """Work until the study has ended or `stop` is set. Raises DatabaseError."""
-        studies.start(self.database, self.study.name)
+        name, most = self.study.name, trials_at_once(self.study.engine)
+        studies.start(self.database, name)
         try:
             while not self.stop.is_set() and os.getppid() == self.parent and self._is_open():
-                claim = take(self.database, self.study.name, self.id)
-                if claim is None:
-                    self.stop.wait(IDLE_S)
+                if claims := take(self.database, name, self.id, most=most):
+                    self._work_on(claims)
                 else:
-                    self._work_on(claim)
+                    self.stop.wait(IDLE_S)
         finally:
+            self.pool.close()
             leave(self.database, self.id)
 
     def _is_open(self) -> bool:
         state, _ = beat(self.database, self.id, self.study.name)
         return state not in (None, *studies.ENDED)
 
-    def _work_on(self, claim: Claim) -> None:
+    def _work_on(self, claims: Sequence[Claim]) -> None:
         try:
-            with Heart(self.database, claim, self.stop, self.parent) as heart:
-                match claim.kind:
-                    case "benchmark":
-                        self._forecast_benchmarks(claim)
-                    case "trial":
-                        self._run_trial(claim, heart)
-                    case "verdict":
-                        self._conclude(claim, heart)
-        except (LeaseLost, TrainingStopped):
-            release(self.database, claim)
+            with Heart(self.database, claims, self.stop, self.parent) as heart:
+                self._end(claims, heart)
+        except (LeaseLost, Stopped):
+            release(self.database, claims)
         except DatabaseError:  # a mishap of this worker's, not of the study: others may go on
             with suppress(DatabaseError):
-                release(self.database, claim)
+                release(self.database, claims)
             raise
         except HpoError as error:
-            self._give_up(claim, str(error))
+            self._give_up(claims, str(error))
         except Exception:  # noqa: BLE001  whatever a trial does, its slot is given back
-            self._count_failure(claim, traceback.format_exc())
+            self._count_failure(claims, traceback.format_exc())
+
+    def _end(self, claims: Sequence[Claim], heart: Heart) -> None:
+        training = Training(database=self.database, pool=self.pool, claims=claims, heart=heart)
+        match claims[0].kind:
+            case "benchmark":
+                self._forecast_benchmarks(claims[0])
+            case "trial":
+                run_batch(self.study, self.prepared, self.rivals, training)
+            case "verdict":
+                self._conclude(claims[0], training)
 
     def _forecast_benchmarks(self, claim: Claim) -> None:
         report = forecast_benchmarks(self.prepared)
         results.record_benchmarks(self.database, claim, report.losses)
-        settle(
-            self.database, claim, "complete", benchmark_warnings=json.dumps(list(report.warnings))
-        )
+        done = Settlement(claim=claim, outcome="complete")
+        settle(self.database, [done], benchmark_warnings=json.dumps(list(report.warnings)))
 
-    def _run_trial(self, claim: Claim, heart: "Heart") -> None:
-        trial = trials.trial_of(self.database, self.study.optuna_id, claim, self.prepared)
-        outcome = trials.told(trial) or _deadly(claim)
-        outcome = outcome or self._train(claim, trial.number, trial.params, heart)
-        match trials.tell(self.database, trial, outcome):
-            case Completed(score):
-                settle(self.database, claim, "complete", score=score)
-            case Pruned(score, reason):
-                settle(self.database, claim, "pruned", score=score, reason=reason)
-            case Infeasible(reason):
-                settle(self.database, claim, "infeasible", reason=reason)
-
-    def _train(
-        self, claim: Claim, trial: int, params: dict[str, object], heart: "Heart"
-    ) -> Outcome:
-        recorded = results.networks_of(self.database, self.study.name, trial).get(trial, {})
-        candidate = to_candidate(params, self.study.spec, self.prepared.lookbacks)
-        around = self._surroundings(claim, trial, heart)
-        outcome = run_trial(self.prepared, candidate, recorded, around)
-        heart.refuse_if_lost()
-        return outcome
-
-    def _surroundings(self, claim: Claim, trial: int, heart: "Heart") -> Surroundings:
-        def keep(network: NetworkRecord) -> None:
-            results.record_network(self.database, claim, trial, network, self.made_by)
-
-        return Surroundings(
-            trainer=self.trainer,
-            on_network=keep,
-            go_on=heart.go_on,
-            rival=self._rival,
-            clock=time.monotonic,
-        )
-
-    def _rival(self) -> Rival | None:
-        """The best of the complete trials, whose errors stay as they are: each is read once."""
-        folds = [fold.number for fold in self.prepared.folds]
-        seeds = range(self.study.spec.validation.seeds)
-        for trial in trials.all_trials(self.database, self.study.optuna_id):
-            if trial.number not in self.rivals and isinstance(trials.told(trial), Completed):
-                found_SO = results.losses_of(
-                    self.database, self.study.name, trial.number, folds, seeds
-                )
-                if found_SO is not None:
-                    self.rivals[trial.number] = found_SO
-        if not self.rivals:
-            return None
-        best = min(sorted(self.rivals), key=lambda number: float(self.rivals[number].mean()))
-        known = [self.rivals[number] for number in sorted(self.rivals)]
-        spread = seed_spread(known, self.study.spec.task.metric)
-        return Rival(losses_SO=self.rivals[best], seed_sd=spread)
-
-    def _conclude(self, claim: Claim, heart: "Heart") -> None:
+    def _conclude(self, claim: Claim, training: Training) -> None:
         trials.close_orphans(self.database, self.study.optuna_id)
-        answer = conclude(
-            self.database,
-            self.study,
-            self.prepared,
-            lambda trial: self._surroundings(claim, trial, heart),
-        )
-        heart.refuse_if_lost()
+        answer = conclude(self.database, self.study, self.prepared, training)
+        training.heart.refuse_if_lost()
         settle(
             self.database,
-            claim,
-            "complete",
+            [Settlement(claim=claim, outcome="complete")],
             answer=answer.model_dump_json(),
             state="done",
             ended_at=now(),
         )
 
-    def _give_up(self, claim: Claim, reason: str) -> None:
-        if release(self.database, claim):
+    def _give_up(self, claims: Sequence[Claim], reason: str) -> None:
+        if release(self.database, claims):
             studies.fail(self.database, self.study.name, reason)
 
-    def _count_failure(self, claim: Claim, trace: str) -> None:
-        if not release(self.database, claim):
+    def _count_failure(self, claims: Sequence[Claim], trace: str) -> None:
+        if not release(self.database, claims):
             return
         if studies.count_failure(self.database, self.study.name) >= MOST_FAILURES:
             studies.fail(self.database, self.study.name, trace)
 
 
-def _deadly(claim: Claim) -> Infeasible | None:
-    """A trial whose workers die, of memory for instance, is not tried for ever."""
-    if claim.deaths < MOST_DEATHS:
-        return None
-    return Infeasible(f"its worker died {claim.deaths} times while training it")
-
-
-class Heart:
-    """Beats while a claim is worked on: extends the lease and hears what has changed."""
-
-    def __init__(
-        self, database: Database, claim: Claim, stop: threading.Event, parent: int
-    ) -> None:
-        self.database, self.claim, self.stop, self.parent = database, claim, stop, parent
-        self.lost = threading.Event()
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._beat, name="heart", daemon=True)
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.ended.set()
-        self.thread.join()
-
-    def go_on(self) -> bool:
-        """False when the training must stop. Raises LeaseLost when its result is not wanted."""
-        self.refuse_if_lost()
-        return not self.stop.is_set()
-
-    def refuse_if_lost(self) -> None:
-        """Raise LeaseLost when another worker has taken the slot, or the study is gone."""
-        if self.lost.is_set():
-            raise LeaseLost(f"slot {self.claim.number} of {self.claim.study}")
-
-    def _beat(self) -> None:
-        try:
-            self._beat_on()
-        finally:  # a heart that stands still, for whatever reason, holds no lease
-            if not self.ended.is_set():
-                self.lost.set()
-
-    def _beat_on(self) -> None:
-        last = time.monotonic()
-        while not self.ended.wait(BEAT_S):
-            if os.getppid() != self.parent:
-                self.stop.set()
-            try:
-                state, held = beat(self.database, self.claim.worker, self.claim.study, self.claim)
-            except DatabaseError:
-                if time.monotonic() - last > LEASE_S:
-                    self.lost.set()
-                continue
-            last = time.monotonic()
-            if not held or state in (None, "cancelled", "failed"):
-                self.lost.set()
+def prepared_study(database: Database, study: studies.Stored) -> Prepared:
+    """The stored study met with its stored data. Raises HpoError."""
+    panel = check(from_parquet(studies.data_of(database, study.name)), study.spec.data)
+    return prepare(study.spec, panel)
 
 
 def work(url: str, name: str, *, threads: int, parent: int) -> None:
@@ -263,11 +147,9 @@ def work(url: str, name: str, *, threads: int, parent: int) -> None:
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
     trials.quiet()
-    use_threads(threads)
     database = open_database(url, create=False)
     try:
-        device = resolve_device(studies.find(database, name).spec.training.device)
-        Worker(database, name, TorchTrainer(device), describe_device(device), stop, parent).run()
+        _enrolled(database, studies.find(database, name), threads, stop, parent).run()
     except DatabaseError:
         raise
     except HpoError as error:
@@ -275,6 +157,32 @@ def work(url: str, name: str, *, threads: int, parent: int) -> None:
         raise
     finally:
         database.close()
+
+
+def _enrolled(
+    database: Database, study: studies.Stored, threads: int, stop: threading.Event, parent: int
+) -> Worker:
+    """A worker with the engines of this machine, known to the others."""
+    engines = Engines(study.engine, study.spec.training.device)
+    prepared = prepared_study(database, study)
+    worker = Worker(
+        database,
+        study,
+        prepared,
+        engines.trainer_for,
+        threads=engines.threads(threads),
+        stop=stop,
+        parent=parent,
+    )
+    enroll(database, worker.id, study.name, engines.device(_widest(prepared)))
+    return worker
+
+
+def _widest(prepared: Prepared) -> int:
+    """The most cells that a layer of the study's networks can have."""
+    low, high = prepared.study.space.cells
+    allowed = largest_equal_cells(1, prepared.limit)
+    return max(low, min(high, allowed if allowed is not None else low))
 
 
 def main() -> int:

@@ -156,10 +156,21 @@ class Training(Section):
     max_steps: int = Field(2000, ge=1, le=10_000_000, description="most optimiser steps")
     batch_size: int = Field(32, ge=1, le=1_000_000, description="windows in a step")
     patience: int = Field(10, ge=1, description="checks without gain on the inner tail")
-    engine: Literal["auto", "torch"] = Field("auto", description="what trains the networks")
+    engine: Literal["auto", "native", "torch"] = Field(
+        "auto", description="what trains the networks; auto: native for small ones on a processor"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="where networks train"
     )
+
+    @model_validator(mode="after")
+    def _engine_knows_the_device(self) -> Self:
+        if self.engine == "native" and self.device not in ("auto", "cpu"):
+            raise ValueError(
+                f"the native engine trains on the processor, not on {self.device}: choose engine"
+                " auto or torch, or device auto or cpu"
+            )
+        return self
 
 
 class Budget(Section):

@@ -1,8 +1,6 @@
-"""Which device trains: the one asked for, or the best one that is there."""
+"""Which device trains: the one asked for, or the best one that is there; torch knows."""
 
 import os
-
-import torch
 
 from hpo.errors import UsageError
 
@@ -14,6 +12,8 @@ def resolve_device(asked: str) -> str:
 
     Raises UsageError when the device asked for is not there.
     """
+    if asked == "cpu":
+        return asked
     there = [d for d in DEVICES if _is_there(d)]
     if asked == "auto":
         return there[0]
@@ -27,16 +27,24 @@ def resolve_device(asked: str) -> str:
 
 def describe_device(device: str) -> str:
     """The device with its make, as shown to people: `cuda (NVIDIA H200)`, `cpu`."""
-    return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
+    if device != "cuda":
+        return device
+    import torch
+
+    return f"cuda ({torch.cuda.get_device_name()})"
 
 
 def use_threads(threads: int) -> None:
     """Let torch use `threads` processor threads, and repeat results exactly on CUDA."""
+    import torch
+
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
 
 
 def _is_there(device: str) -> bool:
-    if device == "cuda":
-        return torch.cuda.is_available()
-    return device == "cpu" or torch.backends.mps.is_available()
+    if device == "cpu":
+        return True
+    import torch
+
+    return torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()

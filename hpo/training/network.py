@@ -1,69 +1,84 @@
 """The network: a stack of LSTM layers, each with its own cells, and a linear head.
 
-Its weights travel as a plain state dict of float32 arrays, by name: `layers.0.weight_ih_l0`
-(4C, inputs), `layers.0.weight_hh_l0` (4C, C), `layers.0.bias_ih_l0` (4C), `layers.0.bias_hh_l0`
-(4C), ..., `head.weight` (K, C), `head.bias` (K); gates in PyTorch's order i, f, g, o.
-Shapes: B windows in a batch, T steps, F features, C cells, K outputs.
+Shapes: B windows in a batch, T steps, F features, C cells, K outputs, P weights.
 """
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hpo.training.trainer import Shape, Weights
+from hpo.training.weights import check_layout
+
+
+class Dropout(nn.Module):
+    """Inverted dropout: a value is kept with probability 1 - share and then divided by it.
+
+    The masks come from a generator of its own: networks that train at once in several threads do
+    not take each other's. Srivastava et al. 2014, JMLR 15.
+    """
+
+    def __init__(self, share: float, seed: int, device: str) -> None:
+        super().__init__()
+        self.kept = 1 - share
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def forward(self, h_BTC: Tensor) -> Tensor:
+        if not self.training or self.kept == 1:
+            return h_BTC
+        mask_BTC = torch.empty_like(h_BTC).bernoulli_(self.kept, generator=self.generator)
+        return h_BTC * mask_BTC.div_(self.kept)
+
+
+class _Layer(nn.LSTM):
+    """An LSTM layer that draws no weights of its own."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class _Head(nn.Linear):
+    """A linear layer that draws no weights of its own."""
+
+    def reset_parameters(self) -> None:
+        pass
 
 
 class Network(nn.Module):
-    """From windows x_BTF to outputs y_BK, read off the last step of the last layer."""
+    """From windows x_BTF to outputs y_BK, read off a window's last step of the last layer.
 
-    def __init__(self, shape: Shape) -> None:
+    Its weights are whatever stood in memory until they are loaded.
+    """
+
+    def __init__(self, shape: Shape, *, dropout_seed: int = 0, device: str = "cpu") -> None:
         super().__init__()
         widths = (shape.inputs, *shape.cells)
         self.layers = nn.ModuleList(
-            nn.LSTM(below, cells, batch_first=True)
+            _Layer(below, cells, batch_first=True, device=device)
             for below, cells in zip(widths[:-1], shape.cells, strict=True)
         )
-        self.dropout = nn.Dropout(shape.dropout)
-        self.head = nn.Linear(shape.cells[-1], shape.outputs)
+        self.dropout = Dropout(shape.dropout, dropout_seed, device)
+        self.head = _Head(shape.cells[-1], shape.outputs, device=device)
 
-    def forward(self, x_BTF: Tensor) -> Tensor:
+    def forward(self, x_BTF: Tensor, last_B: Tensor | int = -1) -> Tensor:
+        """`last_B`: the last step of each window; what comes after it changes nothing."""
         h_BTC = x_BTF
         for layer in self.layers:
             h_BTC, _ = layer(h_BTC)
             h_BTC = self.dropout(h_BTC)
-        y_BK: Tensor = self.head(h_BTC[:, -1])
+        if isinstance(last_B, Tensor):
+            h_BC = h_BTC[torch.arange(len(last_B), device=last_B.device), last_B]
+        else:
+            h_BC = h_BTC[:, last_B]
+        y_BK: Tensor = self.head(h_BC)
         return y_BK
 
 
-def initial_weights(shape: Shape, generator: np.random.Generator) -> Weights:
-    """Fresh weights, the same for every engine: uniform in +-1/sqrt(cells), forget bias 1.
-
-    A forget bias of 1 (Gers et al. 2000; Jozefowicz et al. 2015) lets a cell remember from the
-    start; it stands in bias_ih, bias_hh's share is 0.
-    """
-    weights: Weights = {}
-    below = shape.inputs
-    for number, cells in enumerate(shape.cells):
-        reach = 1 / np.sqrt(cells)
-        name = f"layers.{number}."
-        weights[name + "weight_ih_l0"] = _uniform(generator, reach, 4 * cells, below)
-        weights[name + "weight_hh_l0"] = _uniform(generator, reach, 4 * cells, cells)
-        bias = _uniform(generator, reach, 4 * cells)
-        bias[cells : 2 * cells] = 1.0
-        weights[name + "bias_ih_l0"] = bias
-        weights[name + "bias_hh_l0"] = np.zeros(4 * cells, dtype=np.float32)
-        below = cells
-    reach = 1 / np.sqrt(below)
-    weights["head.weight"] = _uniform(generator, reach, shape.outputs, below)
-    weights["head.bias"] = np.zeros(shape.outputs, dtype=np.float32)
-    return weights
-
-
-def load(shape: Shape, weights: Weights, device: str) -> Network:
-    """A network on `device` with these weights. Raises RuntimeError if names or shapes differ."""
-    network = Network(shape)
+def load(shape: Shape, weights: Weights, device: str, *, dropout_seed: int = 0) -> Network:
+    """A network on `device` with these weights. Raises ValueError if names or shapes differ."""
+    check_layout(shape, weights)
+    network = Network(shape, dropout_seed=dropout_seed, device=device)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-    return network.to(device)
+    return network
 
 
 def flatten(network: Network) -> Tensor:
@@ -85,7 +100,3 @@ def flatten(network: Network) -> Tensor:
 def unload(network: Network) -> Weights:
     """The network's weights as float32 arrays of their own."""
     return {name: t.detach().cpu().numpy().copy() for name, t in network.state_dict().items()}
-
-
-def _uniform(generator: np.random.Generator, reach: float, *shape: int) -> np.ndarray:
-    return generator.uniform(-reach, reach, size=shape).astype(np.float32)

@@ -4,31 +4,37 @@ Shapes: B windows in a batch, T steps, F features, K outputs, N windows, S optim
 """
 
 import math
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from hpo.training.network import Network, flatten, load, unload
 from hpo.training.trainer import (
     Check,
-    Diverged,
+    Examples,
+    Loss,
     OnCheck,
     OutOfMemory,
     Plan,
     Predictor,
     Samples,
+    Sequences,
     Shape,
     Stopped,
     Trained,
     Weights,
+    check_fit,
+    check_windows,
+    refuse_divergence,
 )
 
 EVALUATION_BATCH = 4096
-EXPLODED = {"absolute": 1e3, "squared": 1e6}  # times the loss of the first batch, or of one
 
 
 class TorchTrainer:
@@ -43,53 +49,50 @@ class TorchTrainer:
         self,
         shape: Shape,
         weights: Weights,
-        samples: Samples,
+        samples: Examples,
         plan: Plan,
-        watch: Samples | None,
+        watch: Examples | None,
         on_check: OnCheck,
     ) -> Trained:
         """See `trainer.Trainer.train`."""
-        torch.manual_seed(plan.dropout_seed)
-        try:
-            network = load(shape, weights, self.device)
+        check_fit(shape, samples, plan)
+        if watch is not None:
+            check_fit(shape, watch, plan.loss)
+        with _out_of_memory_told(shape, self.device):
+            network = load(shape, weights, self.device, dropout_seed=plan.dropout_seed)
             return self._train(network, samples, plan, watch, on_check)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(f"{self.device} is out of memory at {shape.cells} cells") from error
-        except RuntimeError as error:
-            if "not enough memory" in str(error) or "can't allocate memory" in str(error):
-                raise OutOfMemory(
-                    f"{self.device} is out of memory at {shape.cells} cells"
-                ) from error
-            raise
 
     def predictor(self, shape: Shape, weights: Weights) -> Predictor:
         """See `trainer.Trainer.predictor`."""
-        network = load(shape, weights, self.device).eval()
+        with _out_of_memory_told(shape, self.device):
+            network = load(shape, weights, self.device).eval()
 
         def predict(x_BTF: NDArray[np.float32]) -> NDArray[np.float32]:
-            with torch.inference_mode():
+            check_windows(shape, x_BTF)
+            with _out_of_memory_told(shape, self.device), torch.inference_mode():
                 x = torch.from_numpy(np.ascontiguousarray(x_BTF)).to(self.device)
                 y_BK: NDArray[np.float32] = network(x).cpu().numpy()
             return y_BK
 
         return predict
 
-    def loss(
-        self, shape: Shape, weights: Weights, samples: Samples, loss: Literal["absolute", "squared"]
-    ) -> float:
+    def loss(self, shape: Shape, weights: Weights, samples: Examples, loss: Loss) -> float:
         """See `trainer.Trainer.loss`."""
-        return _evaluate(load(shape, weights, self.device), _Windows(samples, self.device), loss)
+        check_fit(shape, samples, loss)
+        with _out_of_memory_told(shape, self.device):
+            network = load(shape, weights, self.device)
+            return _evaluate(network, _on_device(samples, self.device), loss)
 
     def _train(
         self,
         network: Network,
-        samples: Samples,
+        samples: Examples,
         plan: Plan,
-        watch: Samples | None,
+        watch: Examples | None,
         on_check: OnCheck,
     ) -> Trained:
-        windows = _Windows(samples, self.device)
-        watched = _Windows(watch, self.device) if watch is not None else None
+        windows = _on_device(samples, self.device)
+        watched = _on_device(watch, self.device) if watch is not None else None
         best = _Best(network)
         checks: list[Check] = []
         for step, train_loss, first_loss in self._steps(network, windows, plan):
@@ -98,7 +101,7 @@ class TorchTrainer:
             else:
                 watch_loss = train_loss
             checks.append(Check(step=step, train_loss=train_loss, watch_loss=watch_loss))
-            _refuse_divergence(checks[-1], first_loss, plan.loss)
+            refuse_divergence(checks[-1], first_loss, plan.loss)
             if not on_check(step, watch_loss):
                 raise Stopped
             best.look(network, step, watch_loss, always=watched is None)
@@ -125,8 +128,8 @@ class TorchTrainer:
         first = summed = torch.zeros((), device=self.device)
         since, last = 0, len(order_SB)
         for step, (batch_B, rate) in enumerate(zip(order_SB, rates, strict=True), start=1):
-            x_BTF, y_BK = windows.take(batch_B)
-            value = _LOSSES[plan.loss](network(x_BTF), y_BK)
+            x_BTF, last_B, target = windows.take(batch_B)
+            value = _LOSSES[plan.loss](network(x_BTF, last_B), target)
             gradient_P.zero_()
             torch.autograd.backward(value)
             gradient_P.mul_((plan.clip_norm / (gradient_P.norm() + 1e-6)).clamp(max=1.0))
@@ -140,8 +143,24 @@ class TorchTrainer:
                 summed, since = torch.zeros((), device=self.device), 0
 
 
-class _Windows:
-    """The samples on the device, from which any batch can be taken."""
+class _Batch(NamedTuple):
+    """x_BTF, the last step of each window, and the targets: y_BK, or the class of each."""
+
+    x_BTF: Tensor
+    last_B: Tensor | int
+    target: Tensor
+
+
+class _Windows(Protocol):
+    """Examples on the device, from which any batch can be taken by the windows' indices."""
+
+    starts_N: Tensor
+
+    def take(self, index_B: Tensor) -> _Batch: ...
+
+
+class _ToForecast:
+    """`Samples` on the device."""
 
     def __init__(self, samples: Samples, device: str) -> None:
         length = samples.lookback + samples.outputs
@@ -151,13 +170,36 @@ class _Windows:
         self.lookback = samples.lookback
         self.anchored = samples.anchored
 
-    def take(self, index_B: Tensor) -> tuple[Tensor, Tensor]:
-        """x_BTF and y_BK of the windows with these indices."""
+    def take(self, index_B: Tensor) -> _Batch:
         window_BFL = self.windows_RFL[self.starts_N[index_B]]
         if self.anchored:
             window_BFL[:, 0] -= window_BFL[:, 0, self.lookback - 1, None].clone()
         x_BTF = window_BFL[:, :, : self.lookback].transpose(1, 2).contiguous()
-        return x_BTF, window_BFL[:, 0, self.lookback :]
+        return _Batch(x_BTF, -1, window_BFL[:, 0, self.lookback :])
+
+
+class _ToClassify:
+    """`Sequences` on the device; in a batch the shorter ones end in zeros."""
+
+    def __init__(self, sequences: Sequences, device: str) -> None:
+        self.values_RF = torch.from_numpy(np.ascontiguousarray(sequences.values_RF)).to(device)
+        self.starts_N = torch.from_numpy(sequences.starts_N).to(device)
+        self.lengths_N = torch.from_numpy(sequences.lengths_N).to(device)
+        self.labels_N = torch.from_numpy(sequences.labels_N).to(device)
+
+    def take(self, index_B: Tensor) -> _Batch:
+        lengths_B = self.lengths_N[index_B]
+        step_T = torch.arange(int(lengths_B.max()), device=lengths_B.device)
+        over_BT = step_T >= lengths_B[:, None]
+        row_BT = (self.starts_N[index_B, None] + step_T).masked_fill(over_BT, 0)
+        x_BTF = self.values_RF[row_BT].masked_fill(over_BT[:, :, None], 0)
+        return _Batch(x_BTF, lengths_B - 1, self.labels_N[index_B])
+
+
+def _on_device(samples: Examples, device: str) -> _Windows:
+    if isinstance(samples, Sequences):
+        return _ToClassify(samples, device)
+    return _ToForecast(samples, device)
 
 
 class _Best:
@@ -180,26 +222,32 @@ def _squared(forecast_BK: Tensor, target_BK: Tensor) -> Tensor:
     return (forecast_BK - target_BK).square().mean()
 
 
-_LOSSES = {"absolute": _absolute, "squared": _squared}
+_LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
+    "absolute": _absolute,
+    "squared": _squared,
+    "cross_entropy": functional.cross_entropy,  # softmax and mean over the batch included
+}
 
 
-def _evaluate(network: Network, windows: _Windows, loss: Literal["absolute", "squared"]) -> float:
+def _evaluate(network: Network, windows: _Windows, loss: Loss) -> float:
     network.eval()
     count, total = len(windows.starts_N), 0.0
     with torch.inference_mode():
         for begin in range(0, count, EVALUATION_BATCH):
             end = min(begin + EVALUATION_BATCH, count)
             index_B = torch.arange(begin, end, device=windows.starts_N.device)
-            x_BTF, y_BK = windows.take(index_B)
-            total += _LOSSES[loss](network(x_BTF), y_BK).item() * len(index_B)
+            x_BTF, last_B, target = windows.take(index_B)
+            total += _LOSSES[loss](network(x_BTF, last_B), target).item() * len(index_B)
     return total / count
 
 
-def _refuse_divergence(now: Check, first_loss: float, loss: Literal["absolute", "squared"]) -> None:
-    if not (math.isfinite(now.train_loss) and math.isfinite(now.watch_loss)):
-        raise Diverged(f"the loss is not a finite number at step {now.step}")
-    if now.train_loss > EXPLODED[loss] * max(first_loss, 1.0):
-        raise Diverged(
-            f"the training loss exploded from {first_loss:.3g} to {now.train_loss:.3g}"
-            f" at step {now.step}"
-        )
+@contextmanager
+def _out_of_memory_told(shape: Shape, device: str) -> Iterator[None]:
+    """Raise OutOfMemory in place of what torch raises for a full device."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        words = ("not enough memory", "can't allocate memory")
+        if isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in words):
+            raise OutOfMemory(f"{device} is out of memory at {shape.cells} cells") from error
+        raise

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import hpo
+from hpo import events
 from hpo.errors import SpecError, UnknownStudy
 
 TINY: dict[str, Any] = {
@@ -76,6 +77,8 @@ def test_a_handle_shows_no_password() -> None:
         ({"trails": 3}, "unknown keyword 'trails'; the nearest is 'trials'"),
         ({"trials": 0}, "budget.trials=0 must be at least 1"),
         ({"workers": 0}, "workers=0 must be at least 1"),
+        ({"threads": -1}, "threads=-1 must be at least 0"),
+        ({"engine": "native", "device": "mps"}, "the native engine trains on the processor"),
     ],
 )
 def test_wrong_keywords_are_refused(
@@ -84,6 +87,57 @@ def test_wrong_keywords_are_refused(
     with pytest.raises(SpecError) as refused:
         hpo.launch(frame, target="sales", storage=sqlite_url, **keywords)
     assert said in str(refused.value)
+
+
+class NoWorkers:
+    """Takes the place of the supervisor: what it was asked to start."""
+
+    started: dict[str, int]
+
+    def __init__(self, *_: Any, **asked: int) -> None:
+        type(self).started = asked
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "each"), [(1, 0, 6), (2, 0, 3), (4, 0, 1), (9, 0, 1), (2, 5, 5)]
+)
+def test_workers_share_the_cores_unless_told_otherwise(
+    frame: pd.DataFrame,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+    threads: int,
+    each: int,
+) -> None:
+    monkeypatch.setattr("hpo.service.supervisor.Supervisor", NoWorkers)
+    monkeypatch.setattr("hpo.api._cores", lambda: 6)
+    hpo.launch(frame, target="sales", storage=sqlite_url, workers=workers, threads=threads)
+    assert NoWorkers.started == {"count": workers, "threads": each}
+
+
+@pytest.mark.parametrize(
+    ("engine", "is_there", "told"),
+    [("auto", False, 2), ("auto", True, 0), ("native", False, 2), ("torch", False, 0)],
+)
+def test_who_starts_a_study_is_told_that_the_native_engine_is_missing(
+    frame: pd.DataFrame,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    is_there: bool,
+    told: int,
+) -> None:
+    monkeypatch.setattr("hpo.service.supervisor.Supervisor", NoWorkers)
+    monkeypatch.setattr("hpo.training.engine.native_is_available", lambda: is_there)
+    heard: list[events.Event] = []
+    for _ in range(2):  # also when it goes on
+        hpo.launch(frame, target="sales", storage=sqlite_url, engine=engine, on_event=heard.append)
+    missing = [event for event in heard if isinstance(event, events.NativeEngineMissing)]
+    assert len(missing) == told
+    assert all("C compiler" in events.sentence(event) for event in missing)
 
 
 def test_what_is_no_frame_is_refused(sqlite_url: str) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from hpo.training.device import use_threads
-from hpo.training.network import initial_weights
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Plan, Samples, Shape, Trained
+from hpo.training.weights import initial_weights
 
 FOLDER = Path(__file__).parent
 RELATIVE_TOLERANCE = 1e-3

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from hpo.data.load import to_parquet
 from hpo.data.panel import check
 from hpo.service import studies, trials
-from hpo.service.claims import Claim, settle, take
+from hpo.service.claims import Claim, Settlement, settle, take
 from hpo.service.database import Database, open_database
-from hpo.service.worker import Worker
+from hpo.service.registry import enroll
+from hpo.service.worker import Worker, prepared_study
 from hpo.spec.study import Study
 from hpo.training.trainer import Trainer
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_frame, tiny_study
@@ -30,7 +31,9 @@ def opened(url: str, *, create: bool = True) -> Iterator[Database]:
         database.close()
 
 
-def submit(database: Database, study: Study | None = None, *, seed: int = 0) -> bool:
+def submit(
+    database: Database, study: Study | None = None, *, seed: int = 0, engine: str = "torch"
+) -> bool:
     """Submit a tiny study (or this one) with its data; True when it is new."""
     asked, frame = study or tiny_study(), tiny_frame(seed=seed)
     return studies.submit(
@@ -38,35 +41,49 @@ def submit(database: Database, study: Study | None = None, *, seed: int = 0) -> 
         asked,
         data_parquet=to_parquet(frame),
         data_fingerprint=check(frame, asked.data).fingerprint,
-        engine="torch",
+        engine=engine,
     )
 
 
 def claim_of(database: Database, worker: str = "ann", name: str = "tiny") -> Claim:
     """The next slot, which must be there."""
-    claim = take(database, name, worker)
-    assert claim is not None
+    [claim] = take(database, name, worker)
     return claim
 
 
 def first_trial(database: Database, worker: str = "ann", name: str = "tiny") -> Claim:
     """The first trial's slot, the benchmarks being ended."""
-    settle(database, claim_of(database, "benchmarker", name), "complete")
+    end(database, claim_of(database, "benchmarker", name))
     return claim_of(database, worker, name)
 
 
+def end(
+    database: Database, claim: Claim, outcome: str = "complete", score: float | None = None
+) -> None:
+    """Settle one slot."""
+    settle(database, [Settlement(claim=claim, outcome=outcome, score=score)])
+
+
 def worker(
-    database: Database, trainer: Trainer | None = None, stop: threading.Event | None = None
+    database: Database,
+    trainer: Trainer | None = None,
+    stop: threading.Event | None = None,
+    *,
+    threads: int = 1,
 ) -> Worker:
-    """A worker in this process."""
-    return Worker(
+    """A worker in this process, enrolled."""
+    made, study = trainer or FakeTrainer(), studies.find(database, "tiny")
+    one = Worker(
         database,
-        "tiny",
-        trainer or FakeTrainer(),
-        "cpu",
-        stop or threading.Event(),
+        study,
+        prepared_study(database, study),
+        lambda _shape: made,
+        threads=threads,
+        stop=stop or threading.Event(),
         parent=os.getppid(),
     )
+    enroll(database, one.id, "tiny", "cpu")
+    return one
 
 
 def let_leases_expire(url: str) -> None:

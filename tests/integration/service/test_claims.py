@@ -11,6 +11,7 @@ from hpo.service.claims import (
     LEASE_S,
     Claim,
     LeaseLost,
+    Settlement,
     beat,
     bind,
     release,
@@ -20,6 +21,7 @@ from hpo.service.claims import (
 from hpo.service.database import Database
 from tests.integration.service.stage import (
     claim_of,
+    end,
     first_trial,
     in_threads,
     let_leases_expire,
@@ -30,7 +32,6 @@ from tests.integration.service.stage import (
 from tests.integration.service.together import FORKS, in_processes, take_all
 from tests.unit.search.fake_trainer import tiny_study
 
-ORIGIN = results.Origin(engine="fake", device="cpu")
 NETWORK = NetworkRecord(
     fold=0,
     seed=0,
@@ -39,11 +40,13 @@ NETWORK = NetworkRecord(
     train_loss=1.0,
     watch_loss=float("nan"),
     wall_s=0.5,
+    engine="fake",
+    device="cpu",
 )
 
 
 def record(database: Database, claim: Claim) -> None:
-    results.record_network(database, claim, 0, NETWORK, ORIGIN)
+    results.record_networks(database, [claim], [(0, NETWORK)])
 
 
 def test_the_benchmarks_come_first_then_trials_in_order_and_the_verdict_last(
@@ -53,25 +56,25 @@ def test_the_benchmarks_come_first_then_trials_in_order_and_the_verdict_last(
         submit(database)
         benchmark = claim_of(database)
         assert benchmark.kind == "benchmark"
-        assert take(database, "tiny", "bob") is None
-        settle(database, benchmark, "complete")
+        assert take(database, "tiny", "bob") == []
+        end(database, benchmark)
         trials = [claim_of(database) for _ in range(6)]
         assert [(claim.kind, claim.number) for claim in trials] == [
             ("trial", number) for number in range(1, 7)
         ]
         for claim in trials:
-            assert take(database, "tiny", "bob") is None
-            settle(database, claim, "complete", score=1.0)
+            assert take(database, "tiny", "bob") == []
+            end(database, claim, "complete", score=1.0)
         verdict = claim_of(database)
         assert verdict.kind == "verdict"
-        settle(database, verdict, "complete")
-        assert take(database, "tiny", "bob") is None
+        end(database, verdict)
+        assert take(database, "tiny", "bob") == []
 
 
 def test_forty_slots_fought_over_by_processes_are_each_taken_once(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database, tiny_study(budget={"trials": 40}))
-        settle(database, claim_of(database), "complete")
+        end(database, claim_of(database))
     taken = FORKS.SimpleQueue()
     assert in_processes(4, take_all, database_url, "tiny", taken) == [0] * 4
     assert sorted(n for _ in range(4) for n in taken.get()) == list(range(1, 41))
@@ -80,11 +83,13 @@ def test_forty_slots_fought_over_by_processes_are_each_taken_once(database_url: 
 def test_forty_slots_fought_over_by_threads_are_each_taken_once(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database, tiny_study(budget={"trials": 40}))
-        settle(database, claim_of(database), "complete")
+        end(database, claim_of(database))
 
         def take_all_here(place: int) -> list[int]:
-            claims = iter(lambda: take(database, "tiny", f"worker-{place}"), None)
-            return [claim.number for claim in claims]
+            batches = iter(
+                lambda: take(database, "tiny", f"worker-{place}", most=1 + place % 3), []
+            )
+            return [claim.number for claims in batches for claim in claims]
 
         taken = in_threads(6, take_all_here)
     assert sorted(n for numbers in taken for n in numbers) == list(range(1, 41))
@@ -96,7 +101,7 @@ def test_an_expired_lease_is_taken_over_with_a_higher_token_and_the_same_trial(
     with opened(database_url) as database:
         submit(database)
         lost = first_trial(database)
-        bind(database, lost, 3)
+        bind(database, [(lost, 3)])
         let_leases_expire(database_url)
         found = claim_of(database, "bob")
     assert (found.number, found.trial, found.deaths) == (lost.number, 3, 1)
@@ -109,20 +114,22 @@ def test_an_expired_lease_is_taken_over_by_one_only(database_url: str) -> None:
         first_trial(database)
         let_leases_expire(database_url)
         found = in_threads(6, lambda place: take(database, "tiny", f"worker-{place}"))
-    assert [claim.token for claim in found if claim] == [2]
+    assert [claim.token for claims in found for claim in claims] == [2]
 
 
 @pytest.mark.parametrize(
     "write",
     [
         record,
-        lambda database, claim: settle(database, claim, "complete", score=1.0, error="late"),
-        lambda database, claim: bind(database, claim, 99),
+        lambda database, claim: settle(
+            database, [Settlement(claim=claim, outcome="complete", score=1.0)], error="late"
+        ),
+        lambda database, claim: bind(database, [(claim, 99)]),
         lambda database, claim: results.record_benchmarks(
             database, claim, {"naive": [NETWORK.losses_O]}
         ),
     ],
-    ids=["record_network", "settle", "bind", "record_benchmarks"],
+    ids=["record_networks", "settle", "bind", "record_benchmarks"],
 )
 @pytest.mark.parametrize("how", ["taken over", "released", "study deleted"])
 def test_whoever_lost_the_lease_writes_nothing(
@@ -144,7 +151,7 @@ def lose_and_write(url: str, write: Callable[[Database, Claim], None], how: str)
             let_leases_expire(url)
             claim_of(database, "bob")
         elif how == "released":
-            release(database, lost)
+            release(database, [lost])
         else:
             studies.delete(database, "tiny")
         before = everything(url)
@@ -177,11 +184,11 @@ def test_a_released_slot_goes_to_another_at_once(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
         given_back = first_trial(database)
-        assert release(database, given_back)
+        assert release(database, [given_back])
         found = claim_of(database, "bob")
         assert (found.number, found.deaths) == (given_back.number, 0)
-        assert not release(database, given_back)
-        assert beat(database, "bob", "tiny", found) == ("queued", True)
+        assert not release(database, [given_back])
+        assert beat(database, "bob", "tiny", [found]) == ("queued", True)
 
 
 def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) -> None:
@@ -189,18 +196,18 @@ def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) 
         submit(database)
         claim = first_trial(database)
         let_leases_expire(database_url)
-        assert beat(database, "ann", "tiny", claim) == ("queued", True)
+        assert beat(database, "ann", "tiny", [claim]) == ("queued", True)
         [(expires_at,)] = look(database_url, "SELECT expires_at FROM hpo_slot WHERE number = 1")
         assert expires_at > LEASE_S
         studies.start(database, "tiny")
         assert claim_of(database, "bob").number == 2
-        assert beat(database, "ann", "tiny", claim) == ("running", True)
+        assert beat(database, "ann", "tiny", [claim]) == ("running", True)
         let_leases_expire(database_url)
         claim_of(database, "bob")
-        assert beat(database, "ann", "tiny", claim) == ("running", False)
+        assert beat(database, "ann", "tiny", [claim]) == ("running", False)
         assert beat(database, "ann", "tiny") == ("running", True)
         studies.delete(database, "tiny")
-        assert beat(database, "ann", "tiny", claim) == (None, False)
+        assert beat(database, "ann", "tiny", [claim]) == (None, False)
 
 
 def test_a_lease_lasts_ten_seconds_by_the_databases_clock(database_url: str) -> None:
@@ -225,7 +232,7 @@ def test_a_worker_whose_time_is_short_still_settles_while_no_other_has_taken_ove
         submit(database)
         claim = first_trial(database)
         let_leases_expire(database_url)
-        settle(database, claim, "complete", score=0.5)
+        end(database, claim, "complete", score=0.5)
     assert look(database_url, "SELECT state, outcome, score FROM hpo_slot WHERE number = 1") == [
         ("ended", "complete", 0.5)
     ]
@@ -236,7 +243,7 @@ def test_slots_that_were_skipped_do_not_hold_up_the_verdict(database_url: str) -
         submit(database)
         running = first_trial(database)
         assert studies.close_budget(database, "tiny") == 5
-        assert take(database, "tiny", "bob") is None
-        settle(database, running, "complete", score=1.0)
+        assert take(database, "tiny", "bob") == []
+        end(database, running, "complete", score=1.0)
         assert claim_of(database, "bob").kind == "verdict"
         assert studies.state(database, "tiny") == "stopping"

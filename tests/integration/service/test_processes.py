@@ -30,12 +30,14 @@ IN_MID_TRIAL = "SELECT number, trial FROM hpo_slot WHERE state = 'taken' AND tri
 
 
 @contextmanager
-def worker_process(url: str, *, study: Study) -> Iterator[subprocess.Popen[bytes]]:
+def worker_process(
+    url: str, *, study: Study, engine: str = "torch", threads: int = 1
+) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m hpo.service.worker` on a submitted study; killed at the end if it still runs."""
     with opened(url) as database:
-        submit(database, study)
+        submit(database, study, engine=engine)
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpo.service.worker", study.name, "1"],
+        [sys.executable, "-m", "hpo.service.worker", study.name, str(threads)],
         env=os.environ | {"HPO_STORAGE": url},
     )
     try:

@@ -7,12 +7,13 @@ import sqlalchemy as sa
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
 from hpo.service import studies, trials
-from hpo.service.claims import settle, take
+from hpo.service.claims import take
 from hpo.service.registry import enroll
 from hpo.service.status import progress, status
 from tests.integration.service.stage import (
     change,
     claim_of,
+    end,
     first_trial,
     in_threads,
     let_leases_expire,
@@ -109,11 +110,11 @@ def test_a_study_that_failed_at_its_time_limit_is_opened_again_with_what_was_ski
     with opened(database_url) as database:
         submit(database)
         one = worker(database)
-        one._work_on(claim_of(database, one.id))
-        settle(database, claim_of(database), "pruned", score=1.0)
+        one._work_on([claim_of(database, one.id)])
+        end(database, claim_of(database), "pruned", score=1.0)
         running = claim_of(database)
         assert studies.close_budget(database, "tiny") == 4
-        settle(database, running, "infeasible")
+        end(database, running, "infeasible")
         worker(database).run()
         assert studies.state(database, "tiny") == "failed"
         assert studies.find(database, "tiny").timed_out
@@ -128,9 +129,9 @@ def test_a_study_that_failed_at_its_time_limit_is_opened_again_with_what_was_ski
 def test_a_study_all_of_whose_trials_failed_is_refused_with_a_way_out(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
-        settle(database, first_trial(database), "pruned", score=1.0)
+        end(database, first_trial(database), "pruned", score=1.0)
         for _ in range(5):
-            settle(database, claim_of(database), "infeasible")
+            end(database, claim_of(database), "infeasible")
         worker(database).run()
         before = look(database_url, "SELECT state, error FROM hpo_study")
         with pytest.raises(StudyFailed, match="all of its 6 trials") as caught:
@@ -143,7 +144,7 @@ def test_a_study_all_of_whose_trials_failed_is_refused_with_a_way_out(database_u
 def test_a_study_whose_verdict_failed_is_judged_again(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         submit(database, tiny_study(budget={"trials": 1}))
-        settle(database, first_trial(database), "complete", score=1.0)
+        end(database, first_trial(database), score=1.0)
         given_up = claim_of(database)
         studies.fail(database, "tiny", "no luck")
         submit(database, tiny_study(budget={"trials": 1}))
@@ -167,14 +168,14 @@ def test_progress_counts_every_trial_once_at_each_stage(database_url: str) -> No
         assert progress(database, "tiny").benchmarked
         assert counted() == (0, 0, 0, 4, 2, 0)
         for claim, outcome in zip(claims, ["complete", "pruned", "infeasible"], strict=False):
-            settle(database, claim, outcome, score=0.5)
+            end(database, claim, outcome, score=0.5)
         assert counted() == (1, 1, 1, 1, 2, 0)
         let_leases_expire(database_url)
         assert counted() == (1, 1, 1, 0, 3, 0)
         studies.close_budget(database, "tiny")
         assert counted() == (1, 1, 1, 0, 1, 2)
         assert progress(database, "tiny").state == "stopping"
-        settle(database, claim_of(database), "complete", score=0.25)
+        end(database, claim_of(database), score=0.25)
         claim_of(database)
         now = progress(database, "tiny")
         assert (counted(), now.judging, now.best_score) == ((2, 1, 1, 0, 0, 2), True, 0.25)
@@ -185,11 +186,10 @@ def test_status_names_the_best_network_and_the_workers(database_url: str) -> Non
         submit(database)
         assert status(database, "tiny")["best"] is None
         claim = first_trial(database)
-        trial = trials.trial_of(
-            database, studies.find(database, "tiny").optuna_id, claim, tiny_prepared()
-        )
+        study = studies.find(database, "tiny").optuna_id
+        [trial] = trials.trials_of(database, study, [claim], tiny_prepared(), [])
         trials.tell(database, trial, Completed(0.5))
-        settle(database, claim, "complete", score=0.5)
+        end(database, claim, score=0.5)
         enroll(database, "ann", "tiny", "cpu")
         found = status(database, "tiny")
     assert found["best"] == {"layers": 1, "cells": [2], "score": 0.5}
@@ -230,7 +230,7 @@ def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
         assert rows == dict.fromkeys(tables, 0)
         assert len(tables) > 8
         assert submit(database) is True
-        assert take(database, "tiny", "ann") is not None
+        assert take(database, "tiny", "ann")
 
 
 def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> None:
@@ -244,7 +244,7 @@ def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> 
 def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database, tiny_study(budget={"trials": 200}))
-        settle(database, claim_of(database), "complete")
+        end(database, claim_of(database))
         ones = [worker(database) for _ in range(2)]
 
         def act(place: int) -> None:

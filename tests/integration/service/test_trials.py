@@ -1,17 +1,19 @@
 """Optuna's side of a slot: found again after a crash, told once."""
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from hpo.data.prepare import Prepared
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.suggestion import suggest
 from hpo.service import studies, trials
-from hpo.service.claims import LeaseLost, bind, settle
+from hpo.service.claims import Claim, LeaseLost
 from hpo.service.database import Database
 from hpo.service.worker import Worker
 from hpo.sizing.bound import parameters
 from tests.integration.service.stage import (
     claim_of,
+    end,
     first_trial,
     let_leases_expire,
     look,
@@ -29,6 +31,21 @@ def optuna_id(database: Database) -> int:
     return studies.find(database, "tiny").optuna_id
 
 
+def trial_of(database: Database, claim: Claim, prepared: Prepared = PREPARED) -> FrozenTrial:
+    """The trial of one slot."""
+    [trial] = trials_of(database, [claim], prepared)
+    return trial
+
+
+def trials_of(
+    database: Database, claims: list[Claim], prepared: Prepared = PREPARED
+) -> list[FrozenTrial]:
+    """The trials of a batch of slots."""
+    study = optuna_id(database)
+    history = trials.all_trials(database, study)
+    return trials.trials_of(database, study, claims, prepared, history)
+
+
 def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -42,11 +59,11 @@ def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
         with monkeypatch.context() as patch:
             patch.setattr(trials, "bind", die)
             with pytest.raises(KeyboardInterrupt):
-                trials.trial_of(database, study, claim, PREPARED)
+                trial_of(database, claim)
         let_leases_expire(database_url)
         again = claim_of(database, "bob")
         assert (again.number, again.trial) == (1, None)
-        trial = trials.trial_of(database, study, again, PREPARED)
+        trial = trial_of(database, again)
         assert (trial.number, trial.state) == (0, TrialState.RUNNING)
         assert len(trials.all_trials(database, study)) == 1
     assert look(database_url, "SELECT trial FROM hpo_slot WHERE number = 1") == [(0,)]
@@ -55,16 +72,19 @@ def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
 def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
-        trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
+        trial = trial_of(database, first_trial(database))
     assert trial.user_attrs == {
         "slot": 1,
-        "seen": [],
-        "rule": "formula",
-        "alpha": 2.0,
-        "max_equal_cells": PREPARED.limit.samples // 4,
-        "limit_cells": PREPARED.limit.samples // 4,
-        "cells": [2],
-        "weights": 43,
+        "facts": {
+            "cells": [2],
+            "weights": 43,
+            "rule": "formula",
+            "alpha": 2.0,
+            "max_equal_cells": PREPARED.limit.samples // 4,
+            "limit_cells": PREPARED.limit.samples // 4,
+            "seen": [],
+            "beside": [],
+        },
     }
 
 
@@ -75,10 +95,10 @@ def test_a_rule_that_counts_weights_says_how_many_it_allows(
     prepared = tiny_prepared(bound={"rule": rule, "alpha": 0.75})
     with opened(sqlite_url) as database:
         submit(database)
-        trial = trials.trial_of(database, optuna_id(database), first_trial(database), prepared)
-    most = trial.user_attrs["limit_weights"]
+        trial = trial_of(database, first_trial(database), prepared)
+    most = trial.user_attrs["facts"]["limit_weights"]
     assert most == prepared.limit.samples * per_sample * 4 // 3
-    cells = trial.user_attrs["max_equal_cells"]
+    cells = trial.user_attrs["facts"]["max_equal_cells"]
     assert parameters([cells], 1, 1) <= most < parameters([cells + 1], 1, 1)
 
 
@@ -89,12 +109,12 @@ def test_a_suggestion_is_repeated_from_the_trials_it_saw(sqlite_url: str) -> Non
         study = optuna_id(database)
         for place in range(12):
             claim = claim_of(database)
-            made = trials.trial_of(database, study, claim, PREPARED)
+            made = trial_of(database, claim)
             if place % 3:
                 trials.tell(database, made, Completed(1.0 / (1 + place)))
         found = trials.all_trials(database, study)
     last = found[-1]
-    seen = last.user_attrs["seen"]
+    seen = last.user_attrs["facts"]["seen"]
     assert seen == [1, 2, 4, 5, 7, 8, 10]
     history = [trial for trial in found if trial.number in seen]
     assert suggest(PREPARED, history, number=last.user_attrs["slot"] - 1) == last.params
@@ -106,7 +126,7 @@ def test_a_suggestion_is_repeated_from_the_trials_it_saw(sqlite_url: str) -> Non
 def test_what_is_told_is_what_is_read_and_is_told_once(database_url: str, outcome: Outcome) -> None:
     with opened(database_url) as database:
         submit(database)
-        trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
+        trial = trial_of(database, first_trial(database))
         assert trials.told(trial) is None
         assert trials.tell(database, trial, outcome) == outcome
         assert trials.tell(database, trial, Completed(9.0)) == outcome
@@ -119,7 +139,7 @@ def test_infeasible_is_complete_with_an_infinite_value_and_a_broken_constraint(
 ) -> None:
     with opened(database_url) as database:
         submit(database)
-        trial = trials.trial_of(database, optuna_id(database), first_trial(database), PREPARED)
+        trial = trial_of(database, first_trial(database))
         trials.tell(database, trial, INFEASIBLE)
         [found] = trials.all_trials(database, optuna_id(database))
     assert (found.state, found.value) == (TrialState.COMPLETE, float("inf"))
@@ -131,11 +151,11 @@ def test_infeasible_half_told_stays_infeasible(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
         claim = first_trial(database)
-        trial = trials.trial_of(database, optuna_id(database), claim, PREPARED)
+        trial = trial_of(database, claim)
         storage = database.storage
         storage.set_trial_user_attr(trial._trial_id, "reason", INFEASIBLE.reason)
         storage.set_trial_system_attr(trial._trial_id, "constraints:infeasible", 1.0)
-        again = trials.trial_of(database, optuna_id(database), claim, PREPARED)
+        again = trial_of(database, claim)
         assert trials.told(again) == INFEASIBLE
 
 
@@ -143,7 +163,7 @@ def test_a_trial_told_but_not_settled_is_settled_without_training(database_url: 
     with opened(database_url) as database:
         submit(database)
         claim = first_trial(database)
-        trial = trials.trial_of(database, optuna_id(database), claim, PREPARED)
+        trial = trial_of(database, claim)
         trials.tell(database, trial, Completed(0.25))
         let_leases_expire(database_url)
         trainer = FakeTrainer()
@@ -155,7 +175,7 @@ def test_a_trial_told_but_not_settled_is_settled_without_training(database_url: 
 
 
 def run_once(one: Worker) -> None:
-    one._work_on(claim_of(one.database, one.id))
+    one._work_on([claim_of(one.database, one.id)])
 
 
 def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
@@ -166,11 +186,11 @@ def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
         lost, study = first_trial(database), optuna_id(database)
         let_leases_expire(database_url)
         taken = claim_of(database, "bob")
-        kept = trials.trial_of(database, study, taken, PREPARED)
-        settle(database, taken, "complete", score=1.0)
+        kept = trial_of(database, taken)
+        end(database, taken, score=1.0)
         trials.tell(database, kept, Completed(1.0))
         with pytest.raises(LeaseLost):
-            bind(database, lost, trials._create(database, study, lost, PREPARED, []))
+            trials.trials_of(database, study, [lost], PREPARED, [])
         trials.close_orphans(database, study)
         states = [trial.state for trial in trials.all_trials(database, study)]
     assert states == [TrialState.COMPLETE, TrialState.FAIL]

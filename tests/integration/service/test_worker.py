@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from hpo.errors import DatabaseError, DataError
-from hpo.service import results, studies, trials
+from hpo.service import heart, results, studies, trials
 from hpo.service import worker as module
 from hpo.service.answers import answer_of
 from hpo.service.claims import release
+from hpo.service.database import Database
 from hpo.service.final_race import complete_entrants
 from hpo.service.registry import workers_of
+from hpo.service.rivals import Rivals
 from hpo.service.status import progress, status
 from hpo.training.trainer import Diverged, OutOfMemory, Shape
 from tests.integration.service.stage import (
@@ -46,23 +48,27 @@ def test_the_networks_of_a_complete_trial_are_read_once_as_a_rival(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    losses_of = results.losses_of
+    networks_of = results.networks_of
 
-    def count(*asked: Any) -> Any:
-        read.append(asked[2])
-        return losses_of(*asked)
+    def count(database: Database, study: str, asked: list[int]) -> Any:
+        read.extend(asked)
+        return networks_of(database, study, asked)
 
-    monkeypatch.setattr(results, "losses_of", count)
     with opened(sqlite_url) as database:
         submit(database)
         one = worker(database)
-        assert one._rival() is None
+        rivals = Rivals(database, one.prepared)
+        assert rivals.best([]) is None
         one.run()
-        rival = one._rival()
+        history = trials.all_trials(database, one.study.optuna_id)
+        monkeypatch.setattr(results, "networks_of", count)
+        early, rival = rivals.best(history[:3]), rivals.best(history)
+        monkeypatch.undo()
         stored = studies.find(database, "tiny")
         entrants = complete_entrants(database, stored, one.prepared)
     assert sorted(read) == [entrant.trial for entrant in entrants]
     best = min(entrants, key=lambda entrant: float(entrant.losses_SO.mean()))
+    assert early is not None
     assert rival is not None
     np.testing.assert_array_equal(rival.losses_SO, best.losses_SO)
 
@@ -177,9 +183,9 @@ def test_a_finalist_that_diverges_with_fresh_seeds_falls_out_with_a_warning(
         submit(database)
         one = worker(database, FakeTrainer(before=refuse_the_first))
         while (claim := claim_of(database)).kind != "verdict":
-            one._work_on(claim)
+            one._work_on([claim])
         judging.set()
-        one._work_on(claim)
+        one._work_on([claim])
         answer = answer_of(database, "tiny")
     assert answer.state == "done"
     assert any("fell out: at step 3" in warning for warning in answer.warnings)
@@ -214,7 +220,7 @@ def test_asked_to_stop_in_mid_trial_a_worker_gives_the_slot_back_and_keeps_its_n
 def test_a_worker_that_lost_its_lease_drops_the_trial_within_a_beat(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BEAT_S", 0.05)
+    monkeypatch.setattr(heart, "BEAT_S", 0.05)
     with opened(database_url) as database:
         submit(database)
 
@@ -226,7 +232,7 @@ def test_a_worker_that_lost_its_lease_drops_the_trial_within_a_beat(
 
         trainer = FakeTrainer(before=lose)
         one = worker(database, trainer)
-        one._work_on(first_trial(database, one.id))
+        one._work_on([first_trial(database, one.id)])
         assert trainer.trained == []
         assert results.count_networks(database, "tiny") == 0
     assert look(database_url, "SELECT state, worker FROM hpo_slot WHERE number = 1") == [
@@ -248,16 +254,16 @@ def test_a_trial_whose_workers_died_three_times_is_given_up_without_training(
     with opened(database_url) as database:
         submit(database)
         one = worker(database, trainer)
-        one._work_on(claim_of(database, one.id))
+        one._work_on([claim_of(database, one.id)])
         claim = claim_of(database)
         for _ in range(3):
-            release(database, claim)  # asked to stop, which is no death
+            release(database, [claim])  # asked to stop, which is no death
             claim = claim_of(database)
         for deaths in (1, 2):
             let_leases_expire(database_url)
             assert claim_of(database).deaths == deaths
         let_leases_expire(database_url)
-        one._work_on(claim_of(database, one.id))
+        one._work_on([claim_of(database, one.id)])
         assert trainer.trained == []
         ended = "SELECT state, outcome, reason FROM hpo_slot WHERE number = 1"
         assert look(database_url, ended) == [
@@ -275,14 +281,14 @@ def test_a_trial_whose_workers_died_twice_is_trained(sqlite_url: str) -> None:
         let_leases_expire(sqlite_url)
         claim_of(database)
         let_leases_expire(sqlite_url)
-        one._work_on(claim_of(database, one.id))
+        one._work_on([claim_of(database, one.id)])
     assert look(sqlite_url, "SELECT outcome FROM hpo_slot WHERE number = 1") == [("complete",)]
 
 
 def test_work_on_a_deleted_study_is_dropped(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BEAT_S", 0.05)
+    monkeypatch.setattr(heart, "BEAT_S", 0.05)
     trainer = FakeTrainer(before=lambda _: studies.delete(database, "tiny"))
     with opened(sqlite_url) as database:
         submit(database)
@@ -300,7 +306,7 @@ def test_a_mishap_of_the_database_ends_the_worker_and_not_the_study(
     with opened(sqlite_url) as database:
         submit(database)
         with monkeypatch.context() as patch:
-            patch.setattr(results, "record_network", lose_connection)
+            patch.setattr(results, "record_networks", lose_connection)
             with pytest.raises(DatabaseError, match="connection is lost"):
                 worker(database).run()
         assert studies.state(database, "tiny") == "running"

@@ -37,7 +37,7 @@ def take_all(place: int, together: Any, url: str, name: str, taken: Any) -> None
     database = open_database(url)
     together.wait(60)
     found = []
-    while (claim := take(database, name, f"worker-{place}")) is not None:
-        found.append(claim.number)
+    while claims := take(database, name, f"worker-{place}", most=1 + place):
+        found += [claim.number for claim in claims]
     taken.put(found)
     database.close()

@@ -1,7 +1,7 @@
 """A small prepared study, and a trainer that trains nothing and does as it is told."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,11 @@ from hpo.data.prepare import Prepared, prepare
 from hpo.spec.study import Study
 from hpo.training.trainer import (
     Check,
+    Examples,
+    Loss,
     OnCheck,
     Plan,
     Predictor,
-    Samples,
     Shape,
     Stopped,
     Trained,
@@ -66,9 +67,9 @@ class FakeTrainer:
         self,
         shape: Shape,
         weights: Weights,
-        samples: Samples,  # noqa: ARG002
+        samples: Examples,  # noqa: ARG002
         plan: Plan,
-        watch: Samples | None,  # noqa: ARG002
+        watch: Examples | None,  # noqa: ARG002
         on_check: OnCheck,
     ) -> Trained:
         """Call `before`, check once, give the weights back."""
@@ -91,8 +92,8 @@ class FakeTrainer:
         self,
         shape: Shape,  # noqa: ARG002
         weights: Weights,  # noqa: ARG002
-        samples: Samples,  # noqa: ARG002
-        loss: Literal["absolute", "squared"],  # noqa: ARG002
+        samples: Examples,  # noqa: ARG002
+        loss: Loss,  # noqa: ARG002
     ) -> float:
         """Always 1."""
         return 1.0

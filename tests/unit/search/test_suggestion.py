@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.data.prepare import Prepared
 from hpo.search.space import Params, distributions, to_candidate
-from hpo.search.suggestion import suggest
+from hpo.search.suggestion import suggest, suggest_together
 from hpo.training.device import use_threads
 from tests.unit.search.fake_trainer import tiny_prepared
 
@@ -98,3 +98,25 @@ def test_the_grid_goes_through_every_size_before_it_repeats_one() -> None:
     prepared = prepared_for("grid")
     found = [suggest(prepared, [], number) for number in range(2, 26)]
     assert len({(p["layers"], p["cells_1"]) for p in found}) > 12
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_trials_suggested_together_are_repeated_from_those_before_them(sampler: str) -> None:
+    prepared, known = prepared_for(sampler), history(14)
+    together = suggest_together(prepared, known, [14, 15, 16])
+    assert together[0] == suggest(prepared, known, 14)
+    assert suggest_together(prepared, known, [14, 15]) == together[:2]
+    assert len({str(params) for params in together}) == 3
+
+
+def test_tpe_takes_trials_that_were_suggested_together_into_account() -> None:
+    prepared, known, numbers = prepared_for("tpe"), history(14), range(14, 22)
+    alone = [suggest(prepared, known, number) for number in numbers]
+    assert suggest_together(prepared, known, numbers) != alone
+
+
+def test_a_batch_may_begin_with_first_guesses_and_go_on_with_the_sampler() -> None:
+    prepared = prepared_for("tpe")
+    found = suggest_together(prepared, [], [0, 1, 2, 3])
+    assert found[:2] == [suggest(prepared, [], 0), suggest(prepared, [], 1)]
+    assert suggest_together(prepared, [], [2, 3]) == found[2:]

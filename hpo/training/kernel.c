@@ -1,0 +1,830 @@
+/* Training and running small LSTM networks: a stack of layers, each with its own cells, and a
+ * linear head that reads the last step of the last layer.
+ *
+ * The windows of a batch are the lanes of SIMD vectors: every number of the equations below is a
+ * vector with one lane a window, and no sum runs across lanes until a batch's gradient is complete.
+ * A block of one or two vectors (`nv`) goes through all its steps, forward and backward, while its
+ * numbers lie in the cache; then the next block of the batch follows.
+ *
+ * One step of one cell (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000), with W and
+ * R the weights on the inputs x and on the hidden state h of the step before, b both biases:
+ *
+ *     i, f, o = sigmoid(W x + R h + b)     g = tanh(W x + R h + b)
+ *     c' = f c + i g                       h' = o tanh(c')
+ *
+ * This file is compiled once for each kind of processor (kernel_*.c): the types below are all that
+ * differs. Letters: T steps, B windows of a batch, K outputs, P weights. All memory is allocated
+ * when a call begins, none while it trains.
+ */
+#include "kernel.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef REAL vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef INTEGER ivec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+enum { WIDTH = VECTOR_BYTES / sizeof(REAL), MOST_LANES = 2 * WIDTH, ALIGNMENT = 64 };
+enum { CHUNK_BYTES = 16 << 10 }; /* what the gradient of several steps at once reads again and again */
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+/* ---- The network's memory ------------------------------------------------------------------ */
+
+typedef struct {
+    int below, cells, rows; /* inputs, cells, and both together with a constant 1 for the biases */
+    int64_t first_weight;
+    REAL *packed;  /* [cells][rows][4]: weights of the gates i f g o, the biases in the last row */
+    vec *gradient; /* [cells][rows][4]: their gradients, one partial sum a lane */
+    vec *seen;     /* [T + 1][rows][nv]: x, h of the step before, 1 */
+    vec *gates;    /* [T][cells][4][nv]: i f g o; the way back leaves their gradients there */
+    vec *c;        /* [T + 1][cells][nv]: c[t] before step t */
+    vec *tanh_c;   /* [T][cells][nv] */
+    vec *dropout;  /* [T][cells][nv]: what h is multiplied with on its way up; NULL without */
+    vec *from_up;  /* [T][cells][nv]: the gradient of h that comes from the layer above */
+    vec *dh, *dc;  /* [cells][nv]: the gradients that go back in time */
+} Layer;
+
+typedef struct {
+    int layers, outputs, inputs;
+    int64_t weights, first_head_weight, most_steps, most_batch;
+    double dropout;
+    Layer *layer;
+    REAL *weight, *gradient, *mean, *square, *best; /* [P]; the last three only to train */
+    vec *read, *dread;                              /* [cells of the last layer][nv] */
+    vec *output, *target;                           /* [K][nv]; output becomes its gradient */
+    vec *head_gradient;                             /* [K][cells + 1] */
+    int64_t *by_length;                             /* [B]: positions, the longest first */
+    void *memory;
+} Network;
+
+/* The windows that go through the network together; lane l holds the batch's position[l]. */
+typedef struct {
+    int nv, lanes, steps;
+    int64_t window[MOST_LANES], position[MOST_LANES], length[MOST_LANES];
+} Block;
+
+static void *carve(char **free, size_t count, size_t bytes) {
+    size_t padded = (count * bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *here = *free;
+    *free += padded;
+    return here;
+}
+
+/* Puts every array at its place from `memory` on and returns the bytes they take together. */
+static size_t place(Network *net, char *memory, int trains) {
+    char *free = memory;
+    const Layer *top = &net->layer[net->layers - 1];
+    size_t steps = (size_t)net->most_steps, weights = (size_t)net->weights;
+    for (int l = 0; l < net->layers; l++) {
+        Layer *at = &net->layer[l];
+        size_t cells = (size_t)at->cells, rows = (size_t)at->rows;
+        at->packed = carve(&free, cells * rows * 4, sizeof(REAL));
+        at->gradient = trains ? carve(&free, cells * rows * 4, sizeof(vec)) : NULL;
+        at->seen = carve(&free, (steps + 1) * rows * 2, sizeof(vec));
+        at->gates = carve(&free, steps * cells * 4 * 2, sizeof(vec));
+        at->c = carve(&free, (steps + 1) * cells * 2, sizeof(vec));
+        at->tanh_c = carve(&free, steps * cells * 2, sizeof(vec));
+        at->dropout = trains && net->dropout > 0 ? carve(&free, steps * cells * 2, sizeof(vec)) : NULL;
+        at->from_up = trains && at != top ? carve(&free, steps * cells * 2, sizeof(vec)) : NULL;
+        at->dh = carve(&free, cells * 2, sizeof(vec));
+        at->dc = carve(&free, cells * 2, sizeof(vec));
+    }
+    size_t heads = (size_t)net->outputs, cells = (size_t)top->cells;
+    net->read = carve(&free, cells * 2, sizeof(vec));
+    net->dread = carve(&free, cells * 2, sizeof(vec));
+    net->output = carve(&free, heads * 2, sizeof(vec));
+    net->target = carve(&free, heads * 2, sizeof(vec));
+    net->head_gradient = carve(&free, heads * (cells + 1), sizeof(vec));
+    net->by_length = carve(&free, (size_t)net->most_batch, sizeof(int64_t));
+    net->weight = carve(&free, weights, sizeof(REAL));
+    net->gradient = carve(&free, weights, sizeof(REAL));
+    net->mean = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
+    net->square = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
+    net->best = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
+    return (size_t)(free - memory);
+}
+
+static int open_network(Network *net, const Shape *shape, const void *weights, int64_t most_steps,
+                        int64_t most_batch, int trains) {
+    *net = (Network){.layers = shape->layers, .outputs = shape->outputs, .inputs = shape->inputs,
+                     .most_steps = most_steps, .most_batch = most_batch, .dropout = shape->dropout};
+    net->layer = calloc((size_t)shape->layers, sizeof(Layer));
+    if (!net->layer) return 0;
+    int below = shape->inputs;
+    for (int l = 0; l < shape->layers; l++) {
+        int cells = (int)shape->cells[l];
+        net->layer[l] = (Layer){.below = below, .cells = cells, .rows = below + cells + 1,
+                                .first_weight = net->weights};
+        net->weights += 4 * (int64_t)cells * (below + cells + 2);
+        below = cells;
+    }
+    net->first_head_weight = net->weights;
+    net->weights += (int64_t)shape->outputs * (below + 1);
+    size_t bytes = place(net, NULL, trains);
+    net->memory = aligned_alloc(ALIGNMENT, bytes);
+    if (!net->memory) return free(net->layer), 0;
+    memset(net->memory, 0, bytes);
+    place(net, net->memory, trains);
+    memcpy(net->weight, weights, (size_t)net->weights * sizeof(REAL));
+    return 1;
+}
+
+static void close_network(Network *net) {
+    free(net->memory);
+    free(net->layer);
+}
+
+#define EACH_GATE_WEIGHT(at, j, row, gate)       \
+    for (int j = 0; j < (at)->cells; j++)        \
+        for (int row = 0; row < (at)->rows; row++) \
+            for (int gate = 0; gate < 4; gate++)
+
+/* Where PyTorch's state dict has the weight of a cell's gate: weight_ih (4C x below), weight_hh
+ * (4C x C), bias_ih (4C), bias_hh (4C), gates one after another. The biases: that of bias_ih. */
+INLINE int64_t place_of(const Layer *at, int j, int row, int gate) {
+    int64_t cells = at->cells, below = at->below, unit = gate * cells + j;
+    int64_t first = at->first_weight;
+    if (row < below) return first + unit * below + row;
+    first += 4 * cells * below;
+    if (row < below + cells) return first + unit * cells + (row - below);
+    return first + 4 * cells * cells + unit;
+}
+
+static void pack(Network *net) {
+    for (int l = 0; l < net->layers; l++) {
+        const Layer *at = &net->layer[l];
+        REAL *packed = at->packed;
+        EACH_GATE_WEIGHT(at, j, row, gate) {
+            int64_t from = place_of(at, j, row, gate);
+            REAL bias_hh = row == at->rows - 1 ? net->weight[from + 4 * at->cells] : 0;
+            *packed++ = net->weight[from] + bias_hh;
+        }
+    }
+}
+
+INLINE REAL sum(vec x) {
+    REAL total = 0;
+    for (int w = 0; w < WIDTH; w++) total += x[w];
+    return total;
+}
+
+/* The lanes' partial sums become the gradient of the P weights. */
+static void unpack_gradient(Network *net) {
+    for (int l = 0; l < net->layers; l++) {
+        const Layer *at = &net->layer[l];
+        const vec *partial = at->gradient;
+        EACH_GATE_WEIGHT(at, j, row, gate) {
+            int64_t to = place_of(at, j, row, gate);
+            net->gradient[to] = sum(*partial++);
+            if (row == at->rows - 1) net->gradient[to + 4 * at->cells] = net->gradient[to];
+        }
+    }
+    int cells = net->layer[net->layers - 1].cells;
+    REAL *weight = net->gradient + net->first_head_weight, *bias = weight + net->outputs * cells;
+    for (int k = 0; k < net->outputs; k++) {
+        const vec *partial = net->head_gradient + (int64_t)k * (cells + 1);
+        for (int j = 0; j < cells; j++) weight[k * cells + j] = sum(partial[j]);
+        bias[k] = sum(partial[cells]);
+    }
+}
+
+static void clear_gradient(Network *net) {
+    const Layer *top = &net->layer[net->layers - 1];
+    for (int l = 0; l < net->layers; l++) {
+        const Layer *at = &net->layer[l];
+        memset(at->gradient, 0, (size_t)at->cells * (size_t)at->rows * 4 * sizeof(vec));
+    }
+    memset(net->head_gradient, 0, (size_t)net->outputs * (size_t)(top->cells + 1) * sizeof(vec));
+}
+
+/* ---- Activations ---------------------------------------------------------------------------- */
+
+INLINE vec all(REAL x) { return x - (vec){0}; }
+
+#ifndef LESSER /* of two vectors; y where one is not a number */
+INLINE vec choose(ivec x_wins, vec x, vec y) {
+    return (vec)(((ivec)x & x_wins) | ((ivec)y & ~x_wins));
+}
+#define LESSER(x, y) choose((x) < (y), x, y)
+#define GREATER(x, y) choose((x) > (y), x, y)
+#endif
+
+INLINE vec clamp(vec x, REAL most) { /* to -most .. most; what is not a number stays so */
+    return GREATER(all(-most), LESSER(all(most), x));
+}
+
+#if DOUBLE_PRECISION
+
+INLINE vec exponential(vec x) {
+    for (int w = 0; w < WIDTH; w++) x[w] = exp(x[w]);
+    return x;
+}
+
+INLINE vec exponential_minus_one(vec x) {
+    for (int w = 0; w < WIDTH; w++) x[w] = expm1(x[w]);
+    return x;
+}
+
+#else
+
+/* e^x = 2^n 2^f with n whole and |f| <= 1/2: adding 1.5 * 2^23 leaves n in the sum's lowest bits.
+ * 2^f - 1 is a minimax polynomial in f without a constant term, right to 1.1e-8 of its own size, so
+ * that e^x - 1, and with it tanh, is as exact near 0 as elsewhere. */
+typedef struct {
+    ivec exponent; /* n where a float has its exponent */
+    vec power;     /* 2^f - 1 */
+} Power;
+
+INLINE Power power_of_e(vec x) {
+    const REAL rounder = 12582912;
+    vec y = x * (REAL)1.44269504088896341, shifted = y + rounder, f = y - (shifted - rounder);
+    vec p = f * (REAL)1.54035119e-4 + (REAL)1.33907355e-3;
+    p = p * f + (REAL)9.6182375e-3;
+    p = p * f + (REAL)5.55035743e-2;
+    p = p * f + (REAL)2.40226498e-1;
+    p = p * f + (REAL)6.93147188e-1;
+    return (Power){(ivec)shifted << 23, p * f};
+}
+
+INLINE vec exponential(vec x) {
+    Power e = power_of_e(x);
+    return (vec)((ivec)(e.power + 1) + e.exponent);
+}
+
+INLINE vec exponential_minus_one(vec x) {
+    Power e = power_of_e(x);
+    vec two_n = (vec)(e.exponent + 0x3f800000); /* 0x3f800000 is 1.0f */
+    return two_n * e.power + (two_n - 1);
+}
+
+#endif
+
+/* Four activations by one division: with a denominator each, a b c d, 1/a = (b c d) / (a b c d).
+ * Beyond +-21 a sigmoid is within 1e-9 of its limit, and four denominators still have a product. */
+INLINE void activate(const vec z[4], vec gate[4]) {
+    const REAL most = DOUBLE_PRECISION ? 150 : 21;
+    vec i = 1 + exponential(clamp(-z[0], most));
+    vec f = 1 + exponential(clamp(-z[1], most));
+    vec g = exponential_minus_one(clamp(2 * z[2], most));
+    vec o = 1 + exponential(clamp(-z[3], most));
+    vec i_f = i * f, g_o = (g + 2) * o, both = 1 / (i_f * g_o);
+    gate[0] = both * g_o * f;
+    gate[1] = both * g_o * i;
+    gate[2] = both * i_f * o * g;
+    gate[3] = both * i_f * (g + 2);
+}
+
+INLINE vec hyperbolic_tangent(vec x) {
+    vec e = exponential_minus_one(clamp(2 * x, DOUBLE_PRECISION ? 150 : 21));
+    return e / (e + 2);
+}
+
+/* ---- Forward -------------------------------------------------------------------------------- */
+
+/* All steps of one layer; h goes to the next step and, through the dropout, to the layer above. */
+INLINE void forward_layer(const Layer *at, const Layer *up, int steps, const int nv) {
+    const int cells = at->cells, rows = at->rows;
+    for (int t = 0; t < steps; t++) {
+        const vec *seen = at->seen + (int64_t)t * rows * nv;
+        vec *h = at->seen + ((int64_t)(t + 1) * rows + at->below) * nv;
+        for (int j = 0; j < cells; j++) {
+            const REAL *w = at->packed + (int64_t)j * rows * 4;
+            vec z[2][4];
+            UNROLL for (int v = 0; v < nv; v++)
+                UNROLL for (int gate = 0; gate < 4; gate++) z[v][gate] = all(w[(rows - 1) * 4 + gate]);
+            for (int row = 0; row < rows - 1; row++)
+                UNROLL for (int v = 0; v < nv; v++)
+                    UNROLL for (int gate = 0; gate < 4; gate++)
+                        z[v][gate] += w[row * 4 + gate] * seen[row * nv + v];
+            int64_t here = ((int64_t)t * cells + j) * nv;
+            UNROLL for (int v = 0; v < nv; v++) {
+                vec gate[4];
+                activate(z[v], gate);
+                vec c = gate[1] * at->c[here + v] + gate[0] * gate[2];
+                vec tanh_c = hyperbolic_tangent(c);
+                UNROLL for (int k = 0; k < 4; k++) at->gates[(here * 4) + k * nv + v] = gate[k];
+                at->c[here + cells * nv + v] = c;
+                at->tanh_c[here + v] = tanh_c;
+                h[j * nv + v] = gate[3] * tanh_c;
+            }
+        }
+        if (!up) continue;
+        vec *x = up->seen + (int64_t)t * up->rows * nv;
+        const vec *keep = at->dropout ? at->dropout + (int64_t)t * cells * nv : NULL;
+        for (int n = 0; n < cells * nv; n++) {
+            x[n] = h[n];
+            if (keep) x[n] *= keep[n];
+        }
+    }
+}
+
+/* h of each lane's own last step. */
+static void read_last_steps(Network *net, const Block *block) {
+    const Layer *top = &net->layer[net->layers - 1];
+    const int width = block->nv * WIDTH;
+    for (int l = 0; l < width; l++) {
+        int64_t last = block->length[l];
+        const REAL *h = (const REAL *)(top->seen + (last * top->rows + top->below) * block->nv) + l;
+        const REAL *keep = (const REAL *)(top->dropout ? top->dropout + (last - 1) * top->cells * block->nv : NULL) + (top->dropout ? l : 0);
+        REAL *read = (REAL *)net->read + l;
+        for (int j = 0; j < top->cells; j++)
+            read[j * width] = keep ? h[j * width] * keep[j * width] : h[j * width];
+    }
+}
+
+static void apply_head(Network *net, int nv) {
+    const int cells = net->layer[net->layers - 1].cells;
+    const REAL *weight = net->weight + net->first_head_weight;
+    const REAL *bias = weight + net->outputs * cells;
+    for (int k = 0; k < net->outputs; k++)
+        for (int v = 0; v < nv; v++) {
+            vec y = all(bias[k]);
+            for (int j = 0; j < cells; j++) y += weight[k * cells + j] * net->read[j * nv + v];
+            net->output[k * nv + v] = y;
+        }
+}
+
+/* ---- Backward ------------------------------------------------------------------------------- */
+
+/* The gradients of one step's gates, in place of the gates, and of c before the step. */
+INLINE void backward_gates(const Layer *at, int t, const int nv) {
+    const int cells = at->cells;
+    for (int j = 0; j < cells; j++)
+        UNROLL for (int v = 0; v < nv; v++) {
+            int64_t here = ((int64_t)t * cells + j) * nv + v;
+            vec *gate = at->gates + ((int64_t)t * cells + j) * 4 * nv + v;
+            vec i = gate[0], f = gate[nv], g = gate[2 * nv], o = gate[3 * nv];
+            vec tanh_c = at->tanh_c[here], dh = at->dh[j * nv + v];
+            if (at->from_up) dh += at->from_up[here];
+            vec dc = at->dc[j * nv + v] + dh * o * (1 - tanh_c * tanh_c);
+            gate[0] = dc * g * i * (1 - i);
+            gate[nv] = dc * at->c[here] * f * (1 - f);
+            gate[2 * nv] = dc * i * (1 - g * g);
+            gate[3 * nv] = dh * tanh_c * o * (1 - o);
+            at->dc[j * nv + v] = dc * f;
+        }
+}
+
+/* to[n] = the sum over cells and gates of weight x gate's gradient, for `count` rows of weights. */
+INLINE void pull_rows(const Layer *at, const vec *dgate, int row, vec *to, const int count,
+                      const int nv) {
+    vec sums[4][2];
+    UNROLL for (int n = 0; n < count; n++) UNROLL for (int v = 0; v < nv; v++) sums[n][v] = all(0);
+    for (int j = 0; j < at->cells; j++) {
+        const REAL *w = at->packed + ((int64_t)j * at->rows + row) * 4;
+        const vec *d = dgate + j * 4 * nv;
+        UNROLL for (int gate = 0; gate < 4; gate++)
+            UNROLL for (int n = 0; n < count; n++)
+                UNROLL for (int v = 0; v < nv; v++)
+                    sums[n][v] += w[n * 4 + gate] * d[gate * nv + v];
+    }
+    UNROLL for (int n = 0; n < count; n++)
+        UNROLL for (int v = 0; v < nv; v++) to[n * nv + v] = sums[n][v];
+}
+
+INLINE void pull(const Layer *at, const vec *dgate, int first, int count, vec *to, const int nv) {
+    int n = 0;
+    for (; n + 4 <= count; n += 4) pull_rows(at, dgate, first + n, to + n * nv, 4, nv);
+    for (; n + 2 <= count; n += 2) pull_rows(at, dgate, first + n, to + n * nv, 2, nv);
+    for (; n < count; n++) pull_rows(at, dgate, first + n, to + n * nv, 1, nv);
+}
+
+/* Adds the steps from..to to the gradients of `count` rows of one cell's weights. */
+INLINE void add_rows(const Layer *at, int j, int row, int from, int to, const int count,
+                     const int nv) {
+    vec *gradient = at->gradient + ((int64_t)j * at->rows + row) * 4, sums[4][COLUMNS];
+    UNROLL for (int n = 0; n < count; n++)
+        UNROLL for (int gate = 0; gate < 4; gate++) sums[gate][n] = gradient[n * 4 + gate];
+    for (int t = from; t < to; t++) {
+        const vec *d = at->gates + ((int64_t)t * at->cells + j) * 4 * nv;
+        const vec *seen = at->seen + ((int64_t)t * at->rows + row) * nv;
+        UNROLL for (int v = 0; v < nv; v++)
+            UNROLL for (int n = 0; n < count; n++)
+                UNROLL for (int gate = 0; gate < 4; gate++)
+                    sums[gate][n] += d[gate * nv + v] * seen[n * nv + v];
+    }
+    UNROLL for (int n = 0; n < count; n++)
+        UNROLL for (int gate = 0; gate < 4; gate++) gradient[n * 4 + gate] = sums[gate][n];
+}
+
+INLINE void add_gradient(const Layer *at, int from, int to, const int nv) {
+    for (int j = 0; j < at->cells; j++) {
+        int row = 0;
+        for (; row + COLUMNS <= at->rows; row += COLUMNS)
+            add_rows(at, j, row, from, to, COLUMNS, nv);
+        for (; row + 2 <= at->rows; row += 2) add_rows(at, j, row, from, to, 2, nv);
+        for (; row < at->rows; row++) add_rows(at, j, row, from, to, 1, nv);
+    }
+}
+
+/* Back through all steps of one layer. The top layer's gradient (dread) enters at each lane's last
+ * step: lanes are sorted by length, so before a step the lanes that end there are the next ones. */
+INLINE void backward_layer(Network *net, int l, const Block *block, const int nv) {
+    const Layer *at = &net->layer[l], *down = l ? at - 1 : NULL;
+    const int cells = at->cells, is_top = l == net->layers - 1, width = nv * WIDTH;
+    const int fits = CHUNK_BYTES / (at->rows * nv * (int)sizeof(vec)), chunk = fits > 2 ? fits : 2;
+    int ending = 0, done = block->steps;
+    memset(at->dh, 0, (size_t)(cells * nv) * sizeof(vec));
+    memset(at->dc, 0, (size_t)(cells * nv) * sizeof(vec));
+    for (int t = block->steps - 1; t >= 0; t--) {
+        for (; is_top && ending < block->lanes && block->length[ending] == t + 1; ending++)
+            for (int j = 0; j < cells; j++)
+                ((REAL *)at->dh)[j * width + ending] = ((REAL *)net->dread)[j * width + ending];
+        backward_gates(at, t, nv);
+        const vec *dgate = at->gates + (int64_t)t * cells * 4 * nv;
+        if (t > 0) pull(at, dgate, at->below, cells, at->dh, nv);
+        if (down) {
+            vec *to = down->from_up + (int64_t)t * down->cells * nv;
+            pull(at, dgate, 0, down->cells, to, nv);
+            for (int n = 0; down->dropout && n < down->cells * nv; n++)
+                to[n] *= down->dropout[(int64_t)t * down->cells * nv + n];
+        }
+        if (done - t == chunk || t == 0) add_gradient(at, t, done, nv), done = t;
+    }
+}
+
+/* From the outputs' gradients (in `output`) to the head's and to that of what it read. */
+static void backward_head(Network *net, const Block *block) {
+    const Layer *top = &net->layer[net->layers - 1];
+    const int cells = top->cells, nv = block->nv, width = nv * WIDTH;
+    const REAL *weight = net->weight + net->first_head_weight;
+    memset(net->dread, 0, (size_t)(cells * nv) * sizeof(vec));
+    for (int k = 0; k < net->outputs; k++) {
+        vec *gradient = net->head_gradient + (int64_t)k * (cells + 1);
+        for (int v = 0; v < nv; v++) {
+            vec d = net->output[k * nv + v];
+            for (int j = 0; j < cells; j++) {
+                gradient[j] += d * net->read[j * nv + v];
+                net->dread[j * nv + v] += d * weight[k * cells + j];
+            }
+            gradient[cells] += d;
+        }
+    }
+    if (!top->dropout) return;
+    for (int l = 0; l < width; l++) {
+        const REAL *keep = (const REAL *)(top->dropout + (block->length[l] - 1) * cells * nv) + l;
+        for (int j = 0; j < cells; j++) ((REAL *)net->dread)[j * width + l] *= keep[j * width];
+    }
+}
+
+/* ---- The loss ------------------------------------------------------------------------------- */
+
+/* Sum over the block's windows of the mean loss over outputs; their gradients, for a batch of
+ * `batch` windows, replace the outputs. */
+static double forecast_loss(Network *net, const Block *block, enum loss loss, int64_t batch) {
+    const int width = block->nv * WIDTH;
+    const REAL share = (REAL)1 / ((REAL)batch * (REAL)net->outputs);
+    double total = 0;
+    for (int k = 0; k < net->outputs; k++) {
+        REAL *output = (REAL *)net->output + k * width;
+        const REAL *target = (const REAL *)net->target + k * width;
+        REAL losses[MOST_LANES];
+        for (int l = 0; l < width; l++) {
+            REAL error = output[l] - target[l], is_there = l < block->lanes ? 1 : 0;
+            REAL sign = (REAL)((error > 0) - (error < 0));
+            losses[l] = is_there * (loss == SQUARED ? error * error : sign == 0 ? error * 0 : error * sign);
+            output[l] = is_there * share * (loss == SQUARED ? 2 * error : sign);
+        }
+        for (int l = 0; l < block->lanes; l++) total += (double)losses[l];
+    }
+    return total / net->outputs;
+}
+
+/* The same for softmax cross-entropy with each lane's label. */
+static double label_loss(Network *net, const Samples *samples, const Block *block, int64_t batch) {
+    const int width = block->nv * WIDTH;
+    double total = 0;
+    for (int l = 0; l < width; l++) {
+        REAL *output = (REAL *)net->output + l;
+        if (l >= block->lanes) {
+            for (int k = 0; k < net->outputs; k++) output[k * width] = 0;
+            continue;
+        }
+        int64_t label = samples->labels[block->window[l]];
+        double most = (double)output[0], all_classes = 0;
+        for (int k = 1; k < net->outputs; k++) most = fmax(most, (double)output[k * width]);
+        for (int k = 0; k < net->outputs; k++) all_classes += exp((double)output[k * width] - most);
+        total += log(all_classes) + most - (double)output[label * width];
+        for (int k = 0; k < net->outputs; k++) {
+            double probability = exp((double)output[k * width] - most) / all_classes;
+            output[k * width] = (REAL)((probability - (k == label)) / (double)batch);
+        }
+    }
+    return total;
+}
+
+/* ---- Dropout -------------------------------------------------------------------------------- */
+
+/* Philox 4x32 with ten rounds (Salmon et al. 2011): four random words from a counter and a key. */
+INLINE void philox(uint32_t counter[4], uint32_t key_0, uint32_t key_1) {
+    UNROLL for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53 * counter[0], b = (uint64_t)0xCD9E8D57 * counter[2];
+        uint32_t c1 = counter[1], c3 = counter[3];
+        counter[0] = (uint32_t)(b >> 32) ^ c1 ^ key_0;
+        counter[1] = (uint32_t)b;
+        counter[2] = (uint32_t)(a >> 32) ^ c3 ^ key_1;
+        counter[3] = (uint32_t)a;
+        key_0 += 0x9E3779B9;
+        key_1 += 0xBB67AE85;
+    }
+}
+
+/* Each number of a layer's dropout is 0 with the probability `dropout`, else 1 / (1 - dropout). It
+ * depends on the seed, the optimiser's step and on the window's position in its batch, the step in
+ * time, the cell and the layer: on no order of work. */
+static void draw_dropout(Network *net, const Block *block, uint32_t seed, uint32_t step) {
+    const int width = block->nv * WIDTH;
+    const uint32_t least = (uint32_t)(net->dropout * 4294967296.0);
+    const REAL kept = (REAL)(1 / (1 - net->dropout));
+    for (int layer = 0; layer < net->layers; layer++) {
+        const Layer *at = &net->layer[layer];
+        for (int t = 0; t < block->steps; t++)
+            for (int j = 0; j < at->cells; j += 4) {
+                REAL *to = (REAL *)(at->dropout + ((int64_t)t * at->cells + j) * block->nv);
+                const int cells = at->cells - j < 4 ? at->cells - j : 4;
+                for (int l = 0; l < width; l++) {
+                    uint32_t words[4] = {(uint32_t)block->position[l], (uint32_t)t,
+                                         (uint32_t)j / 4, (uint32_t)layer};
+                    philox(words, seed, step);
+                    for (int n = 0; n < cells; n++) to[n * width + l] = words[n] < least ? 0 : kept;
+                }
+            }
+    }
+}
+
+/* ---- Batches -------------------------------------------------------------------------------- */
+
+/* `count` windows that make one gradient: those of `window`, or those from `first` on. */
+typedef struct {
+    const int64_t *window;
+    int64_t first, count;
+} Batch;
+
+static int64_t window_at(const Batch *batch, int64_t position) {
+    return batch->window ? batch->window[position] : batch->first + position;
+}
+
+static int64_t length_of(const Samples *samples, int64_t window) {
+    return samples->lengths ? samples->lengths[window] : samples->lookback;
+}
+
+static int longer_first(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Orders the batch's positions by the length of their windows, so that a block holds alike ones. */
+static void sort_by_length(Network *net, const Samples *samples, const Batch *batch) {
+    for (int64_t p = 0; p < batch->count; p++) {
+        int64_t shorter = samples->lengths ? net->most_steps - length_of(samples, window_at(batch, p)) : 0;
+        net->by_length[p] = shorter << 32 | p;
+    }
+    if (samples->lengths)
+        qsort(net->by_length, (size_t)batch->count, sizeof(int64_t), longer_first);
+    for (int64_t p = 0; p < batch->count; p++) net->by_length[p] &= 0xffffffff;
+}
+
+/* The block that begins with the n-th longest window: two vectors, or one where that is enough or
+ * where lengths differ, which lets shorter windows end sooner. Lanes too many repeat the first. */
+static Block block_at(const Network *net, const Samples *samples, const Batch *batch, int64_t n) {
+    Block block = {.nv = batch->count - n > WIDTH && !samples->lengths ? 2 : 1};
+    const int64_t width = block.nv * WIDTH, left = batch->count - n;
+    block.lanes = (int)(left < width ? left : width);
+    for (int l = 0; l < width; l++) {
+        block.position[l] = net->by_length[n + (l < block.lanes ? l : 0)];
+        block.window[l] = window_at(batch, block.position[l]);
+        block.length[l] = length_of(samples, block.window[l]);
+    }
+    block.steps = (int)block.length[0];
+    return block;
+}
+
+/* Puts the block's windows before the first layer; a window that has ended is followed by zeros. */
+static void gather(Network *net, const Samples *samples, const Block *block) {
+    const Layer *at = &net->layer[0];
+    const REAL *values = samples->values, *from[MOST_LANES];
+    const int inputs = net->inputs, width = block->nv * WIDTH;
+    REAL anchor[MOST_LANES];
+    for (int l = 0; l < width; l++) {
+        from[l] = values + samples->starts[block->window[l]] * inputs;
+        anchor[l] = samples->anchored ? from[l][(block->length[l] - 1) * inputs] : 0;
+    }
+    for (int t = 0; t < block->steps; t++)
+        for (int x = 0; x < inputs; x++) {
+            REAL *to = (REAL *)(at->seen + ((int64_t)t * at->rows + x) * block->nv);
+            for (int l = 0; l < width; l++) {
+                int is_over = samples->lengths && t >= block->length[l];
+                to[l] = is_over ? 0 : from[l][(int64_t)t * inputs + x] - (x == 0 ? anchor[l] : 0);
+            }
+        }
+    for (int k = 0; !samples->labels && k < net->outputs; k++)
+        for (int l = 0; l < width; l++)
+            ((REAL *)net->target)[k * width + l] =
+                from[l][(block->length[l] + k) * inputs] - anchor[l];
+}
+
+/* What every block finds before it starts: h and c of 0, and the constant 1 beside the inputs. */
+static void set_constants(Network *net, int steps, int nv) {
+    for (int l = 0; l < net->layers; l++) {
+        const Layer *at = &net->layer[l];
+        memset(at->seen + at->below * nv, 0, (size_t)(at->cells * nv) * sizeof(vec));
+        memset(at->c, 0, (size_t)(at->cells * nv) * sizeof(vec));
+        for (int t = 0; t < steps; t++)
+            for (int v = 0; v < nv; v++)
+                at->seen[((int64_t)(t + 1) * at->rows - 1) * nv + v] = all(1);
+    }
+}
+
+static void forward(Network *net, const Samples *samples, const Block *block) {
+    set_constants(net, block->steps, block->nv);
+    gather(net, samples, block);
+    for (int l = 0; l < net->layers; l++) {
+        const Layer *at = &net->layer[l], *up = l + 1 < net->layers ? at + 1 : NULL;
+        if (block->nv == 2)
+            forward_layer(at, up, block->steps, 2);
+        else
+            forward_layer(at, up, block->steps, 1);
+    }
+    read_last_steps(net, block);
+    apply_head(net, block->nv);
+}
+
+static void backward(Network *net, const Block *block) {
+    backward_head(net, block);
+    for (int l = net->layers - 1; l >= 0; l--)
+        if (block->nv == 2)
+            backward_layer(net, l, block, 2);
+        else
+            backward_layer(net, l, block, 1);
+}
+
+static double block_loss(Network *net, const Samples *samples, const Block *block, enum loss loss,
+                         int64_t batch) {
+    return loss == CROSS_ENTROPY ? label_loss(net, samples, block, batch)
+                                 : forecast_loss(net, block, loss, batch);
+}
+
+/* The mean loss of a batch; its gradient is in net->gradient. */
+static double learn(Network *net, const Samples *samples, const Plan *plan, int64_t step) {
+    Batch batch = {.window = plan->order + step * plan->batch, .count = plan->batch};
+    double total = 0;
+    clear_gradient(net);
+    sort_by_length(net, samples, &batch);
+    for (int64_t n = 0; n < batch.count;) {
+        Block block = block_at(net, samples, &batch, n);
+        if (net->dropout > 0) draw_dropout(net, &block, plan->dropout_seed, (uint32_t)step);
+        forward(net, samples, &block);
+        total += block_loss(net, samples, &block, plan->loss, batch.count);
+        backward(net, &block);
+        n += block.lanes;
+    }
+    unpack_gradient(net);
+    return total / (double)batch.count;
+}
+
+/* The outputs of all windows, and their mean loss: each where it is asked for. No dropout. */
+static void evaluate(Network *net, const Samples *samples, enum loss loss, double *mean,
+                     REAL *outputs) {
+    double total = 0;
+    for (int64_t first = 0; first < samples->count; first += net->most_batch) {
+        int64_t left = samples->count - first;
+        Batch batch = {.first = first, .count = left < net->most_batch ? left : net->most_batch};
+        sort_by_length(net, samples, &batch);
+        for (int64_t n = 0; n < batch.count;) {
+            Block block = block_at(net, samples, &batch, n);
+            forward(net, samples, &block);
+            for (int l = 0; outputs && l < block.lanes; l++)
+                for (int k = 0; k < net->outputs; k++)
+                    outputs[block.window[l] * net->outputs + k] =
+                        ((REAL *)net->output)[k * block.nv * WIDTH + l];
+            if (mean) total += block_loss(net, samples, &block, loss, 1);
+            n += block.lanes;
+        }
+    }
+    if (mean) *mean = total / (double)samples->count;
+}
+
+/* ---- The optimiser -------------------------------------------------------------------------- */
+
+/* Scales the gradient to a length of at most `most`. */
+static void clip(Network *net, double most) {
+    double squares = 0;
+    for (int64_t p = 0; p < net->weights; p++)
+        squares += (double)net->gradient[p] * (double)net->gradient[p];
+    double share = most / (sqrt(squares) + 1e-6);
+    if (share < 1)
+        for (int64_t p = 0; p < net->weights; p++) net->gradient[p] *= (REAL)share;
+    else if (isnan(share)) net->gradient[0] = NAN;
+}
+
+/* AdamW (Loshchilov and Hutter 2019) as PyTorch does it, with its betas and epsilon. */
+static void update(Network *net, double rate, double weight_decay, int64_t step) {
+    const double beta_1 = 0.9, beta_2 = 0.999;
+    const REAL b1 = (REAL)beta_1, b2 = (REAL)beta_2, new_1 = (REAL)(1 - beta_1), new_2 = (REAL)(1 - beta_2);
+    const REAL kept = (REAL)(1 - rate * weight_decay), epsilon = (REAL)1e-8;
+    const REAL size = (REAL)(rate / (1 - pow(beta_1, (double)step)));
+    const REAL scale = (REAL)(1 / sqrt(1 - pow(beta_2, (double)step)));
+    REAL *restrict weight = net->weight, *restrict mean = net->mean, *restrict square = net->square;
+    const REAL *restrict gradient = net->gradient;
+    for (int64_t p = 0; p < net->weights; p++) {
+        REAL g = gradient[p], m = b1 * mean[p] + new_1 * g, s = b2 * square[p] + new_2 * g * g;
+        mean[p] = m;
+        square[p] = s;
+        weight[p] = kept * weight[p] - size * m / (SQUARE_ROOT(s) * scale + epsilon);
+    }
+}
+
+/* ---- What the module calls ------------------------------------------------------------------ */
+
+static int64_t longest(const Samples *samples) {
+    int64_t most = samples->lookback;
+    for (int64_t n = 0; samples->lengths && n < samples->count; n++)
+        if (samples->lengths[n] > most) most = samples->lengths[n];
+    return most;
+}
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int has_diverged(const double *check, double first_loss, double exploded) {
+    return !isfinite(check[1]) || !isfinite(check[2]) || check[1] > exploded * fmax(first_loss, 1);
+}
+
+static enum status steps(Network *net, const Samples *samples, const Samples *watch,
+                         const Plan *plan, Course *course) {
+    double summed = 0, best = INFINITY, asked = seconds();
+    int64_t since = 0, checks_since = 0;
+    pack(net);
+    memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
+    for (int64_t step = 1; step <= plan->steps; step++) {
+        double loss = learn(net, samples, plan, step - 1);
+        clip(net, plan->clip_norm);
+        update(net, (double)plan->rates[step - 1], plan->weight_decay, step);
+        pack(net);
+        if (step == 1) course->first_loss = loss;
+        summed += loss, since++;
+        if (step % plan->check_every && step != plan->steps) continue;
+
+        double *check = course->checks + 3 * course->count++;
+        check[0] = (double)step;
+        check[1] = check[2] = summed / (double)since;
+        summed = 0, since = 0;
+        if (watch) evaluate(net, watch, plan->loss, &check[2], NULL);
+        if (has_diverged(check, course->first_loss, plan->exploded)) return DIVERGED;
+        if (seconds() - asked >= plan->quiet_s) {
+            if (plan->on_check(plan->asked, step, check[2])) return STOPPED;
+            asked = seconds();
+        }
+        checks_since++;
+        if (check[2] < best || !watch) {
+            memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
+            best = check[2], checks_since = 0, course->best_step = step;
+        }
+        if (watch && checks_since >= plan->patience) break;
+    }
+    return DONE;
+}
+
+static enum status train(const Shape *shape, void *weights, const Samples *samples,
+                         const Samples *watch, const Plan *plan, Course *course) {
+    int64_t most_steps = longest(samples), watched = watch ? longest(watch) : 0;
+    Network net;
+    if (watched > most_steps) most_steps = watched;
+    if (!open_network(&net, shape, weights, most_steps, plan->batch, 1)) return NO_MEMORY;
+    enum status status = steps(&net, samples, watch, plan, course);
+    memcpy(weights, net.best, (size_t)net.weights * sizeof(REAL));
+    close_network(&net);
+    return status;
+}
+
+static enum status run(const Shape *shape, const void *weights, const Samples *samples,
+                       enum loss loss, double *mean, void *outputs) {
+    Network net;
+    Shape kept = *shape;
+    kept.dropout = 0;
+    if (!open_network(&net, &kept, weights, longest(samples), 1024, 0)) return NO_MEMORY;
+    pack(&net);
+    evaluate(&net, samples, loss, mean, outputs);
+    close_network(&net);
+    return DONE;
+}
+
+static enum status gradient(const Shape *shape, const void *weights, const Samples *samples,
+                            const Plan *plan, double *loss, void *to) {
+    Network net;
+    if (!open_network(&net, shape, weights, longest(samples), plan->batch, 1)) return NO_MEMORY;
+    pack(&net);
+    *loss = learn(&net, samples, plan, 0);
+    memcpy(to, net.gradient, (size_t)net.weights * sizeof(REAL));
+    close_network(&net);
+    return DONE;
+}
+
+const Kernel KERNEL = {NAME, sizeof(REAL), train, run, gradient};

@@ -1,0 +1,297 @@
+"""A batch of trials: taken, trained in step, settled and lost together."""
+
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from hpo.service import heart, results, studies, trials
+from hpo.service.advice import engines_that_differ
+from hpo.service.answers import answer_of
+from hpo.service.batch import NATIVE_TRIALS_AT_ONCE, trials_at_once
+from hpo.service.claims import LeaseLost, beat, release, take
+from hpo.service.database import Database
+from hpo.service.results import Origin
+from hpo.service.status import progress
+from hpo.service.worker import Worker
+from hpo.training.device import use_threads
+from hpo.training.torch_trainer import TorchTrainer
+from hpo.training.trainer import Diverged, Shape
+from tests.integration.service.stage import (
+    change,
+    claim_of,
+    end,
+    let_leases_expire,
+    look,
+    opened,
+    submit,
+    worker,
+)
+from tests.integration.service.test_processes import IN_MID_TRIAL, START_S, worker_process
+from tests.unit.search.fake_trainer import FakeTrainer, tiny_study
+from tests.waiting import eventually
+
+NATIVE = "native-to-48"
+STATEMENTS = 32  # of a trial: 24 are Optuna's to write it with five parameters, and to tell it
+
+
+def open_trials(database: Database, **sections: Any) -> None:
+    """A study under the native policy whose benchmarks are ended."""
+    submit(database, tiny_study(**sections), engine=NATIVE)
+    end(database, claim_of(database, "benchmarker"))
+
+
+def numbers(database: Database, name: str = "ann", most: int = 4) -> list[int]:
+    return [claim.number for claim in take(database, "tiny", name, most=most)]
+
+
+def test_slots_are_taken_several_at_once_but_benchmarks_and_verdict_alone(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        [benchmark] = take(database, "tiny", "ann", most=9)
+        assert benchmark.kind == "benchmark"
+        end(database, benchmark)
+        first = take(database, "tiny", "ann", most=4)
+        rest = take(database, "tiny", "bob", most=4)
+        assert [[c.number for c in claims] for claims in (first, rest)] == [[1, 2, 3, 4], [5, 6]]
+        for claim in (*first, *rest):
+            assert take(database, "tiny", "bob", most=4) == []
+            end(database, claim)
+        [verdict] = take(database, "tiny", "ann", most=4)
+        assert verdict.kind == "verdict"
+
+
+def test_a_slot_whose_worker_died_is_taken_alone(database_url: str) -> None:
+    with opened(database_url) as database:
+        open_trials(database)
+        assert numbers(database, most=2) == [1, 2]
+        let_leases_expire(database_url)
+        assert numbers(database, "bob") == [1]
+        assert numbers(database, "bob") == [2]
+        assert numbers(database, "bob") == [3, 4, 5, 6]
+
+
+def test_a_slot_that_was_given_back_is_taken_together_with_others(database_url: str) -> None:
+    with opened(database_url) as database:
+        open_trials(database)
+        assert release(database, take(database, "tiny", "ann", most=2))
+        assert numbers(database, "bob") == [1, 2, 3, 4]
+
+
+def test_leases_of_a_batch_are_extended_together_or_not_at_all(database_url: str) -> None:
+    expiring = "SELECT count(*) FROM hpo_slot WHERE state = 'taken' AND expires_at = 1"
+    with opened(database_url) as database:
+        open_trials(database)
+        claims = take(database, "tiny", "ann", most=3)
+        let_leases_expire(database_url)
+        assert beat(database, "ann", "tiny", claims) == ("queued", True)
+        assert look(database_url, expiring) == [(0,)]
+        let_leases_expire(database_url)
+        assert numbers(database, "bob") == [1]
+        assert beat(database, "ann", "tiny", claims) == ("queued", False)
+        assert look(database_url, expiring) == [(2,)]
+        assert release(database, claims)
+        assert look(database_url, "SELECT number, worker FROM hpo_slot WHERE state = 'taken'") == [
+            (1, "bob")
+        ]
+
+
+def test_a_batch_of_which_one_lease_is_lost_is_dropped_and_the_rest_given_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heart, "BEAT_S", 0.02)
+    with opened(database_url) as database:
+        open_trials(database)
+        lost: list[heart.Heart] = []
+        monkeypatch.setattr(heart.Heart, "__enter__", _remember(lost))
+
+        def lose(_: Shape) -> None:
+            change(
+                database_url,
+                "UPDATE hpo_slot SET token = token + 1, worker = 'bob' WHERE number = 2",
+            )
+            assert eventually(lost[0].lost.is_set, within_s=10)
+
+        trainer = FakeTrainer(before=lose)
+        one = worker(database, trainer)
+        one._work_on(take(database, "tiny", one.id, most=4))
+        assert trainer.trained == []
+        assert results.count_networks(database, "tiny") == 0
+    taken = "SELECT number, worker FROM hpo_slot WHERE state = 'taken'"
+    assert look(database_url, taken) == [(2, "bob")]
+
+
+def _remember(found: list[heart.Heart]) -> Any:
+    enter = heart.Heart.__enter__
+
+    def remembered(self: heart.Heart) -> heart.Heart:
+        found.append(self)
+        return enter(self)
+
+    return remembered
+
+
+def test_no_network_of_a_batch_is_kept_when_one_of_its_claims_is_lost(database_url: str) -> None:
+    with opened(database_url) as database:
+        open_trials(database)
+        one = worker(database)
+        one._work_on(take(database, "tiny", one.id, most=1))
+        [(_, record)] = list(results.networks_of(database, "tiny")[0].items())[:1]
+        claims = take(database, "tiny", one.id, most=2)
+        change(database_url, "UPDATE hpo_slot SET token = token + 1 WHERE number = 3")
+        with pytest.raises(LeaseLost):
+            results.record_networks(database, claims, [(1, record)])
+        assert set(results.networks_of(database, "tiny")) == {0}
+
+
+def test_how_many_trials_are_taken_follows_from_the_engine_alone() -> None:
+    assert trials_at_once("native") == trials_at_once(NATIVE) == NATIVE_TRIALS_AT_ONCE > 1
+    assert trials_at_once("torch") == 1
+
+
+def test_trials_of_a_batch_are_suggested_from_what_ended_before_it(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study(budget={"trials": 10}), engine=NATIVE)
+        worker(database).run()
+        found = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
+    facts = [trial.user_attrs["facts"] for trial in found]
+    assert [len(fact["seen"]) for fact in facts] == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
+    assert [fact["beside"] for fact in facts[4:8]] == [[], [5], [5, 6], [5, 6, 7]]
+    assert [trial.number for trial in found] == list(range(10))
+    assert [trial.user_attrs["slot"] for trial in found] == list(range(1, 11))
+
+
+def test_one_trial_of_a_batch_that_cannot_be_trained_leaves_the_others_as_they_are(
+    sqlite_url: str,
+) -> None:
+    def refuse(shape: Shape) -> None:
+        if shape.cells == (3,):
+            raise Diverged("at step 3")
+
+    with opened(sqlite_url) as database:
+        open_trials(database)
+        one = worker(database, FakeTrainer(before=refuse), threads=2)
+        one._work_on(take(database, "tiny", one.id, most=4))
+    outcomes = look(sqlite_url, "SELECT outcome FROM hpo_slot WHERE number BETWEEN 1 AND 4")
+    assert outcomes == [("complete",), ("infeasible",), ("complete",), ("complete",)]
+
+
+def answered(url: str, threads: int) -> tuple[Any, ...]:
+    """All that a study leaves behind but times, made by torch with so many threads."""
+    with opened(url) as database:
+        asked = tiny_study(
+            budget={"trials": 9},
+            validation={"folds": 2, "seeds": 3},
+            space={"layers": (1, 2), "cells": (2, 6), "dropout": (0.0, 0.3)},
+            training={"max_steps": 30, "device": "cpu"},
+        )
+        submit(database, asked, engine=NATIVE)
+        one = worker(database, TorchTrainer("cpu"), threads=threads)
+        one.run()
+        answer = answer_of(database, "tiny").model_dump(exclude={"wall_s", "storage"})
+        losses = "SELECT trial, fold, seed, steps, losses FROM hpo_network ORDER BY 1, 2, 3"
+        slots = "SELECT number, trial, outcome, score, reason FROM hpo_slot ORDER BY 1"
+        return answer, look(url, losses), look(url, slots)
+
+
+def test_a_study_is_the_same_bit_for_bit_whatever_the_number_of_threads(tmp_path: Any) -> None:
+    use_threads(1)
+    found = [answered(f"sqlite:///{tmp_path / f'{n}.db'}", n) for n in (1, 2, 4)]
+    assert found[0] == found[1] == found[2]
+    outcomes = {row[2] for row in found[0][2]}
+    assert "complete" in outcomes
+
+
+def test_a_trial_costs_few_statements(sqlite_url: str) -> None:
+    count = 0
+
+    def see(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    with opened(sqlite_url) as database:
+        open_trials(
+            database,
+            budget={"trials": 16},
+            validation={"folds": 4, "seeds": 3},
+            space={"layers": (1, 3)},
+        )
+        one, done = worker(database, threads=2), 0
+        sa.event.listen(database.engine, "before_cursor_execute", see)
+        while (claims := take(database, "tiny", one.id, most=4))[0].kind == "trial":
+            one._work_on(claims)
+            done += len(claims)
+        sa.event.remove(database.engine, "before_cursor_execute", see)
+    assert done == 16
+    assert count / done <= STATEMENTS
+
+
+def run_to_the_end(database: Database) -> Worker:
+    use_threads(1)
+    one = worker(database, TorchTrainer("cpu"), threads=2)
+    one.run()
+    return one
+
+
+def test_a_batch_whose_worker_is_killed_is_finished_by_another_trial_by_trial(
+    database_url: str,
+) -> None:
+    study = tiny_study(validation={"folds": 2, "seeds": 2}, budget={"trials": 6})
+    with worker_process(database_url, study=study, engine=NATIVE, threads=2) as process:
+        bound = eventually(lambda: halted_in_mid_batch(database_url, process), within_s=START_S)
+        process.kill()
+        process.wait()
+    before = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
+    let_leases_expire(database_url)
+    with opened(database_url) as database:
+        run_to_the_end(database)
+        now = progress(database, "tiny")
+        assert (now.state, now.trials.ended) == ("done", 6)
+        stored = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
+        assert [t.number for t in stored] == list(range(6))
+        assert all(t.state.is_finished() for t in stored)
+    after = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
+    assert set(before) <= set(after)
+    assert len({row[:3] for row in after}) == len(after)
+    again = "SELECT number, trial FROM hpo_slot WHERE deaths = 1 AND token = 2 ORDER BY 1"
+    assert look(database_url, again) == sorted(bound)
+
+
+def halted_in_mid_batch(url: str, process: Any) -> list[tuple[Any, ...]]:
+    """The slots and trials of the batch that the process, now halted, works on."""
+    if not look(url, IN_MID_TRIAL):
+        return []
+    os.kill(process.pid, signal.SIGSTOP)
+    found = look(url, IN_MID_TRIAL)
+    if not found:
+        os.kill(process.pid, signal.SIGCONT)
+    return found
+
+
+def test_networks_that_an_engine_against_the_policy_trained_are_told() -> None:
+    cells = {0: (4,), 1: (60,)}
+    native, torch, wide = (
+        Origin(trial=trial, engine=engine, device="cpu", networks=12)
+        for trial, engine in ((0, "native"), (0, "torch"), (1, "torch"))
+    )
+    assert engines_that_differ(NATIVE, [native, wide], cells) == []
+    assert engines_that_differ("native", [torch], cells) == [], "all alike: nothing is mixed"
+    [warning] = engines_that_differ(NATIVE, [native, torch, wide], cells)
+    assert "12 networks of 36 were trained by torch" in warning
+    assert NATIVE in warning
+
+
+def test_losses_of_a_batch_are_those_of_its_trials(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        open_trials(database)
+        one = run_to_the_end(database)
+        recorded = results.networks_of(database, "tiny")
+        for trial in trials.all_trials(database, one.study.optuna_id):
+            losses_SO = results.stack_losses(recorded[trial.number], range(2), range(1))
+            assert losses_SO is not None
+            assert trial.value == pytest.approx(np.mean(losses_SO))
