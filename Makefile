@@ -7,7 +7,7 @@ BIN := .venv/bin
 install: .venv/installed
 
 run: install
-	$(BIN)/hpo run studies/airline.toml --workers 2
+	$(BIN)/hpo run studies/airline.toml
 
 test: lint
 	$(BIN)/pytest -n 2
@@ -22,7 +22,7 @@ wheel: install
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 # torch first and pinned: a wider requirement may fetch gigabytes of CUDA packages.
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt $(wildcard hpo/training/*.c hpo/training/*.h)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
