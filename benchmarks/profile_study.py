@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hpo.training.native_trainer import NativeTrainer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -33,6 +32,7 @@ from hpo.search.objective import run_trials
 from hpo.search.suggestion import suggest
 from hpo.service import claims, conclusion, registry, results, studies, trials, worker
 from hpo.training.engine import resolve_engine
+from hpo.training.native_trainer import NativeTrainer
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Predictor
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from hpo.training.native_trainer import NativeTrainer, is_available
 from numpy.typing import NDArray
 from step_work import Case
 from torch import Tensor, nn
 
+from hpo.training.native_trainer import NativeTrainer, is_available
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Plan, Samples, Shape, Trainer
 from hpo.training.weights import initial_weights
