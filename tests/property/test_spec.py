@@ -33,7 +33,9 @@ def trees(draw: st.DrawFn) -> dict[str, Any]:
         "name": draw(st.from_regex(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})?", fullmatch=True)),
         "question": draw(st.text()),
         "data": {
-            "source": draw(st.text(st.characters(exclude_characters="\0"), min_size=1)),
+            "source": draw(
+                st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
+            ),
             "target": target,
             "time": draw(st.sampled_from(["", time])),
             "series": draw(st.sampled_from(["", series])),
