@@ -263,10 +263,12 @@ INLINE vec exponential_minus_one(vec x) {
 
 #endif
 
-/* Four activations by one division: with a denominator each, a b c d, 1/a = (b c d) / (a b c d).
- * Beyond +-21 a sigmoid is within 1e-9 of its limit, and four denominators still have a product. */
+/* Beyond +-21 a sigmoid is within 1e-9 of its limit, and four denominators still have a product. */
+enum { MOST_EXPONENT = DOUBLE_PRECISION ? 150 : 21 };
+
+/* Four activations by one division: with a denominator each, a b c d, 1/a = (b c d) / (a b c d). */
 INLINE void activate(const vec z[4], vec gate[4]) {
-    const REAL most = DOUBLE_PRECISION ? 150 : 21;
+    const REAL most = MOST_EXPONENT;
     vec i = 1 + exponential(clamp(-z[0], most));
     vec f = 1 + exponential(clamp(-z[1], most));
     vec g = exponential_minus_one(clamp(2 * z[2], most));
@@ -279,7 +281,7 @@ INLINE void activate(const vec z[4], vec gate[4]) {
 }
 
 INLINE vec hyperbolic_tangent(vec x) {
-    vec e = exponential_minus_one(clamp(2 * x, DOUBLE_PRECISION ? 150 : 21));
+    vec e = exponential_minus_one(clamp(2 * x, MOST_EXPONENT));
     return e / (e + 2);
 }
 
@@ -718,7 +720,6 @@ static void clip(Network *net, double most) {
     double share = most / (sqrt(squares) + 1e-6);
     if (share < 1)
         for (int64_t p = 0; p < net->weights; p++) net->gradient[p] *= (REAL)share;
-    else if (isnan(share)) net->gradient[0] = NAN;
 }
 
 /* AdamW (Loshchilov and Hutter 2019) as PyTorch does it, with its betas and epsilon. */

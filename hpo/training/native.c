@@ -4,6 +4,7 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
+#include <string.h>
 
 #include "kernel.h"
 
@@ -40,23 +41,25 @@ static void *take(Buffers *held, PyObject *from, const char *name, char kind, in
 
 static const Kernel *kernels[8];
 
-static int runs_here(const char *name) {
 #if defined(__x86_64__)
+static int runs_here(const char *name) {
     __builtin_cpu_init();
     if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!strcmp(name, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-#endif
-    (void)name;
     return 1;
 }
+#endif
 
 static const Kernel *kernel_named(const char *name) {
     for (int k = 0; kernels[k]; k++)
         if (!strcmp(kernels[k]->name, name)) return kernels[k];
     return PyErr_Format(PyExc_ValueError, "kernel %s is not among kernels()", name), NULL;
 }
+
+/* What `take` calls the kernel's floating-point numbers. */
+static char real_kind(const Kernel *kernel) { return kernel->real_bytes == 4 ? 'f' : 'd'; }
 
 /* ---- What is checked -------------------------------------------------------------------------- */
 
@@ -99,7 +102,7 @@ static int take_net(Buffers *held, PyObject *from, int is_trained, Net *net) {
         below = here;
     }
     count += net->shape.outputs * (below + 1);
-    char kind = net->kernel->real_bytes == 4 ? 'f' : 'd';
+    char kind = real_kind(net->kernel);
     if (!(net->weights = take(held, weights, "weights", kind, is_trained, &net->count))) return 0;
     if (net->count == count) return 1;
     PyErr_Format(PyExc_ValueError, "weights has %lld entries, this network %lld weights",
@@ -118,7 +121,7 @@ static int take_samples(Buffers *held, PyObject *from, const Net *net, int needs
         return 0;
     to->lookback = lookback;
     to->lengths = to->labels = NULL;
-    char kind = net->kernel->real_bytes == 4 ? 'f' : 'd';
+    char kind = real_kind(net->kernel);
     if (!(to->values = take(held, values, "values", kind, 0, &rows))) return 0;
     if (!(to->starts = take(held, starts, "starts", 'q', 0, &to->count))) return 0;
     if (rows % net->shape.inputs) return refuse("the count of values", rows, "rows x inputs");
@@ -139,8 +142,7 @@ static int take_samples(Buffers *held, PyObject *from, const Net *net, int needs
         if (to->labels && (to->labels[n] < 0 || to->labels[n] >= net->shape.outputs))
             return refuse("a label", to->labels[n], "0 to the number of outputs - 1");
     }
-    if (!to->lengths) return 1;
-    to->lookback = 1;
+    if (to->lengths) to->lookback = 1;
     return 1;
 }
 
@@ -237,7 +239,7 @@ static PyObject *run_held(Buffers *held, PyObject *arguments) {
     if (!take_samples(held, samples_from, &net, wants_loss, &samples)) return NULL;
     if (wants_loss && !check_loss((enum loss)loss, &samples)) return NULL;
     if (outputs_from != Py_None) {
-        char kind = net.kernel->real_bytes == 4 ? 'f' : 'd';
+        char kind = real_kind(net.kernel);
         if (!(outputs = take(held, outputs_from, "outputs", kind, 1, &count))) return NULL;
         if (count != samples.count * net.shape.outputs)
             return refuse("the length of outputs", count, "windows x outputs"), NULL;
@@ -265,7 +267,7 @@ static PyObject *gradient_held(Buffers *held, PyObject *arguments) {
     if (!take_net(held, net_from, 0, &net)) return NULL;
     if (!take_samples(held, samples_from, &net, 1, &samples)) return NULL;
     if (!(plan.order = take(held, order, "order", 'q', 0, &plan.batch))) return NULL;
-    char kind = net.kernel->real_bytes == 4 ? 'f' : 'd';
+    char kind = real_kind(net.kernel);
     if (!(to = take(held, to_from, "gradient", kind, 1, &count))) return NULL;
     if (count != net.count) return refuse("the length of gradient", count, "that of weights"), NULL;
     if (plan.batch < 1) return refuse("the length of order", plan.batch, "at least 1"), NULL;
@@ -331,6 +333,5 @@ PyMODINIT_FUNC PyInit__native(void) {
 #endif
     kernels[count++] = &kernel_baseline;
     kernels[count++] = &kernel_double;
-    (void)runs_here;
     return PyModule_Create(&module);
 }

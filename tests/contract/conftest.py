@@ -1,11 +1,11 @@
 """The engines, one after another, each with one processor thread as workers have."""
 
 import os
-from importlib import import_module
 
 import pytest
 import torch
 
+from hpo.training.native_trainer import NativeTrainer, is_available
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Trainer
 
@@ -32,12 +32,7 @@ def engine(name: str) -> Trainer:
     """The engine of this name; where the native one is not built, the test is skipped but in CI."""
     if name == "torch":
         return TorchTrainer("cpu")
-    try:
-        native = import_module("hpo.training.native_trainer")
-    except ModuleNotFoundError:
-        native = None
-    if native is None or not native.is_available():
+    if not is_available():
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         give_up("the native engine is not built here")
-    found: Trainer = native.NativeTrainer()
-    return found
+    return NativeTrainer()
