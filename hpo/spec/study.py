@@ -26,6 +26,13 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text_can_be_stored(cls, value: Any) -> Any:
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("must be text in UTF-8")
+        return value
+
 
 class Section(Part):
     """A section of a study: true and false are not taken for 1 and 0."""

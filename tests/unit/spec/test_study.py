@@ -105,6 +105,19 @@ def test_an_unknown_transform_is_refused(asked: str) -> None:
         a_study(task={"transform": asked})
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"question": "why \ud800?"},
+        {"data": {"source": "a\udc80.csv", "target": "y"}},  # a file's name in another encoding
+        {"data": {"source": "a.csv", "target": "y\udfff"}},
+    ],
+)
+def test_text_that_no_database_takes_is_refused(parts: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="must be text in UTF-8"):
+        a_study(**parts)
+
+
 def test_the_fingerprint_does_not_see_name_question_and_place_of_the_data() -> None:
     moved = a_study(
         name="other", question="Why?", data={"source": "/elsewhere/b.csv", "target": "y"}
