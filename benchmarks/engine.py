@@ -4,7 +4,9 @@
 engines do forward, backward and update on the same windows, in turn, and the fastest round counts;
 torch runs with the fastest of its three implementations of Adam. With `--threads N` the native
 engine trains N networks at once, each in a thread, and torch one network with N threads: all times
-are then wall time per step and network.
+are then wall time per step and network. `--kernel avx2` measures the native engine as an older
+processor has it; torch is held back by ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+MKL_ENABLE_INSTRUCTIONS=AVX2 in the environment.
 """
 
 import argparse
@@ -53,9 +55,11 @@ COLUMNS = {
 Row = dict[str, Any]
 
 
-def measure(case: Case, *, threads: int, least_s: float, rounds: int, gemm: float) -> Row:
+def measure(
+    case: Case, *, kernel: str, threads: int, least_s: float, rounds: int, gemm: float
+) -> Row:
     """One row: what the case costs on each engine, and what follows from it."""
-    native = find_native_trainer()
+    native = find_native_trainer(kernel)
     chosen = engine_for(resolve_engine("auto", "cpu"), (case.cells,))
     by_native = chosen == "native" and native is not None
     with ExitStack() as stack:
@@ -136,6 +140,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all sizes: 360 rows")
     for name in ("cells", "layers", "inputs", "steps", "batch"):
         parser.add_argument(f"--{name}", type=_numbers, default=[], metavar="N,N,...")
+    parser.add_argument("--kernel", default="", help="of the native engine; empty: the fastest")
     parser.add_argument("--threads", type=int, default=1, help="networks trained at once")
     parser.add_argument("--rounds", type=int, default=0, help="0: 7, and 2 with --quick")
     return parser.parse_args(words)
@@ -152,7 +157,7 @@ def main() -> int:
     """Measure what the command line asks for and print it."""
     options = parse(sys.argv[1:])
     aside = Console(stderr=True)
-    if find_native_trainer() is None:
+    if find_native_trainer(options.kernel) is None:
         aside.print(NO_NATIVE)
     torch.set_num_threads(options.threads)
     gemm = gemm_gflops()
@@ -160,6 +165,7 @@ def main() -> int:
     rows = [
         measure(
             case,
+            kernel=options.kernel,
             threads=options.threads,
             least_s=least_s,
             rounds=options.rounds or rounds,

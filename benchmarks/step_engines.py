@@ -24,9 +24,9 @@ RATE = 1e-3
 ADAMS = ("fused", "foreach", "loop")
 
 
-def find_native_trainer() -> Trainer | None:
-    """The native engine, where it is built."""
-    return NativeTrainer() if is_available() else None
+def find_native_trainer(kernel: str) -> Trainer | None:
+    """The native engine, where it is built, with this kernel; empty: the fastest."""
+    return NativeTrainer(kernel) if is_available() else None
 
 
 def hpo_torch() -> Trainer:

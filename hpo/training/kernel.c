@@ -219,60 +219,63 @@ INLINE vec clamp(vec x, REAL most) { /* to -most .. most; what is not a number s
 
 #if DOUBLE_PRECISION
 
-INLINE vec exponential(vec x) {
-    for (int w = 0; w < WIDTH; w++) x[w] = exp(x[w]);
+INLINE vec e_to_minus(vec x) {
+    for (int w = 0; w < WIDTH; w++) x[w] = exp(-x[w]);
     return x;
 }
 
-INLINE vec exponential_minus_one(vec x) {
-    for (int w = 0; w < WIDTH; w++) x[w] = expm1(x[w]);
+INLINE vec e_to_twice_minus_one(vec x) {
+    for (int w = 0; w < WIDTH; w++) x[w] = expm1(2 * x[w]);
     return x;
 }
 
 #else
 
-/* e^x = 2^n 2^f with n whole and |f| <= 1/2: adding 1.5 * 2^23 leaves n in the sum's lowest bits.
- * 2^f - 1 is a minimax polynomial in f without a constant term, right to 1.1e-8 of its own size, so
- * that e^x - 1, and with it tanh, is as exact near 0 as elsewhere. */
-typedef struct {
-    ivec exponent; /* n where a float has its exponent */
-    vec power;     /* 2^f - 1 */
-} Power;
-
-INLINE Power power_of_e(vec x) {
+/* 2^(factor x) = 2^n 2^f with n whole and |f| <= 1/2: adding 1.5 * 2^23 leaves n in the sum's lowest
+ * bits. Returned is f; *exponent is n where a float has its exponent. */
+INLINE vec split_power(vec x, REAL factor, ivec *exponent) {
     const REAL rounder = 12582912;
-    vec y = x * (REAL)1.44269504088896341, shifted = y + rounder, f = y - (shifted - rounder);
+    vec shifted = x * factor + rounder;
+    *exponent = (ivec)shifted << 23;
+    return x * factor - (shifted - rounder);
+}
+
+/* e^-x; 2^f is a minimax polynomial, right to 9.2e-8. */
+INLINE vec e_to_minus(vec x) {
+    ivec exponent;
+    vec f = split_power(x, (REAL)-1.44269504088896341, &exponent);
+    vec p = f * (REAL)1.32646634e-3 + (REAL)9.67151116e-3;
+    p = p * f + (REAL)5.55073393e-2;
+    p = p * f + (REAL)2.40222421e-1;
+    p = p * f + (REAL)6.93146978e-1;
+    return (vec)((ivec)(p * f + 1) + exponent);
+}
+
+/* e^2x - 1, and with it tanh, as exact near 0 as elsewhere: 2^f - 1 is a minimax polynomial without
+ * a constant term, right to 1.1e-8 of its own size. */
+INLINE vec e_to_twice_minus_one(vec x) {
+    ivec exponent;
+    vec f = split_power(x, (REAL)2.88539008177792682, &exponent);
     vec p = f * (REAL)1.54035119e-4 + (REAL)1.33907355e-3;
     p = p * f + (REAL)9.6182375e-3;
     p = p * f + (REAL)5.55035743e-2;
     p = p * f + (REAL)2.40226498e-1;
     p = p * f + (REAL)6.93147188e-1;
-    return (Power){(ivec)shifted << 23, p * f};
-}
-
-INLINE vec exponential(vec x) {
-    Power e = power_of_e(x);
-    return (vec)((ivec)(e.power + 1) + e.exponent);
-}
-
-INLINE vec exponential_minus_one(vec x) {
-    Power e = power_of_e(x);
-    vec two_n = (vec)(e.exponent + 0x3f800000); /* 0x3f800000 is 1.0f */
-    return two_n * e.power + (two_n - 1);
+    vec two_n = (vec)(exponent + 0x3f800000); /* 0x3f800000 is 1.0f */
+    return two_n * (p * f) + (two_n - 1);
 }
 
 #endif
 
 /* Beyond +-21 a sigmoid is within 1e-9 of its limit, and four denominators still have a product. */
-enum { MOST_EXPONENT = DOUBLE_PRECISION ? 150 : 21 };
+#define MOST_EXPONENT ((REAL)(DOUBLE_PRECISION ? 150 : 21))
 
 /* Four activations by one division: with a denominator each, a b c d, 1/a = (b c d) / (a b c d). */
 INLINE void activate(const vec z[4], vec gate[4]) {
-    const REAL most = MOST_EXPONENT;
-    vec i = 1 + exponential(clamp(-z[0], most));
-    vec f = 1 + exponential(clamp(-z[1], most));
-    vec g = exponential_minus_one(clamp(2 * z[2], most));
-    vec o = 1 + exponential(clamp(-z[3], most));
+    vec i = 1 + e_to_minus(clamp(z[0], MOST_EXPONENT));
+    vec f = 1 + e_to_minus(clamp(z[1], MOST_EXPONENT));
+    vec g = e_to_twice_minus_one(clamp(z[2], MOST_EXPONENT / 2));
+    vec o = 1 + e_to_minus(clamp(z[3], MOST_EXPONENT));
     vec i_f = i * f, g_o = (g + 2) * o, both = 1 / (i_f * g_o);
     gate[0] = both * g_o * f;
     gate[1] = both * g_o * i;
@@ -281,7 +284,7 @@ INLINE void activate(const vec z[4], vec gate[4]) {
 }
 
 INLINE vec hyperbolic_tangent(vec x) {
-    vec e = exponential_minus_one(clamp(2 * x, MOST_EXPONENT));
+    vec e = e_to_twice_minus_one(clamp(x, MOST_EXPONENT / 2));
     return e / (e + 2);
 }
 
@@ -521,39 +524,42 @@ static double label_loss(Network *net, const Samples *samples, const Block *bloc
 
 /* ---- Dropout -------------------------------------------------------------------------------- */
 
-/* Philox 4x32 with ten rounds (Salmon et al. 2011): four random words from a counter and a key. */
-INLINE void philox(uint32_t counter[4], uint32_t key_0, uint32_t key_1) {
-    UNROLL for (int round = 0; round < 10; round++) {
-        uint64_t a = (uint64_t)0xD2511F53 * counter[0], b = (uint64_t)0xCD9E8D57 * counter[2];
-        uint32_t c1 = counter[1], c3 = counter[3];
-        counter[0] = (uint32_t)(b >> 32) ^ c1 ^ key_0;
-        counter[1] = (uint32_t)b;
-        counter[2] = (uint32_t)(a >> 32) ^ c3 ^ key_1;
-        counter[3] = (uint32_t)a;
-        key_0 += 0x9E3779B9;
-        key_1 += 0xBB67AE85;
+/* Philox 4x32 with ten rounds (Salmon et al. 2011) in every lane: four random words take the place
+ * of a counter's. */
+INLINE void philox(uint32_t word[4][MOST_LANES], uint32_t key_0, uint32_t key_1) {
+    for (int round = 0; round < 10; round++) {
+        for (int l = 0; l < MOST_LANES; l++) {
+            uint64_t a = (uint64_t)0xD2511F53 * word[0][l], b = (uint64_t)0xCD9E8D57 * word[2][l];
+            uint32_t word_0 = (uint32_t)(b >> 32) ^ word[1][l] ^ key_0;
+            uint32_t word_2 = (uint32_t)(a >> 32) ^ word[3][l] ^ key_1;
+            word[0][l] = word_0, word[1][l] = (uint32_t)b;
+            word[2][l] = word_2, word[3][l] = (uint32_t)a;
+        }
+        key_0 += 0x9E3779B9, key_1 += 0xBB67AE85;
     }
 }
 
 /* Each number of a layer's dropout is 0 with the probability `dropout`, else 1 / (1 - dropout). It
  * depends on the seed, the optimiser's step and on the window's position in its batch, the step in
- * time, the cell and the layer: on no order of work. */
+ * time, the cell and the layer: on no order of work. Of the top layer only last steps are read. */
 static void draw_dropout(Network *net, const Block *block, uint32_t seed, uint32_t step) {
     const int width = block->nv * WIDTH;
     const uint32_t least = (uint32_t)(net->dropout * 4294967296.0);
     const REAL kept = (REAL)(1 / (1 - net->dropout));
     for (int layer = 0; layer < net->layers; layer++) {
         const Layer *at = &net->layer[layer];
-        for (int t = 0; t < block->steps; t++)
+        const int is_top = layer == net->layers - 1;
+        for (int64_t t = is_top ? block->length[block->lanes - 1] - 1 : 0; t < block->steps; t++)
             for (int j = 0; j < at->cells; j += 4) {
-                REAL *to = (REAL *)(at->dropout + ((int64_t)t * at->cells + j) * block->nv);
-                const int cells = at->cells - j < 4 ? at->cells - j : 4;
-                for (int l = 0; l < width; l++) {
-                    uint32_t words[4] = {(uint32_t)block->position[l], (uint32_t)t,
-                                         (uint32_t)j / 4, (uint32_t)layer};
-                    philox(words, seed, step);
-                    for (int n = 0; n < cells; n++) to[n * width + l] = words[n] < least ? 0 : kept;
+                REAL *to = (REAL *)(at->dropout + (t * at->cells + j) * block->nv);
+                uint32_t word[4][MOST_LANES];
+                for (int l = 0; l < MOST_LANES; l++) {
+                    word[0][l] = (uint32_t)block->position[l], word[1][l] = (uint32_t)t;
+                    word[2][l] = (uint32_t)j / 4, word[3][l] = (uint32_t)layer;
                 }
+                philox(word, seed, step);
+                for (int n = 0; n < 4 && j + n < at->cells; n++)
+                    for (int l = 0; l < width; l++) to[n * width + l] = word[n][l] < least ? 0 : kept;
             }
     }
 }
