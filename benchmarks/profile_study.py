@@ -21,17 +21,16 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.engine.default import DefaultDialect
+from study_runs import run_here
 from time_shares import MAIN, TimeShares, replace_everywhere
 
 from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
-from hpo.data.load import to_parquet
 from hpo.fitting.fit import fit_network
 from hpo.fitting.pool import Pool
 from hpo.search.objective import run_trials
 from hpo.search.suggestion import suggest
-from hpo.service import claims, conclusion, registry, results, studies, trials, worker
-from hpo.training.engine import resolve_engine
+from hpo.service import claims, conclusion, registry, results, studies, trials
 from hpo.training.native_trainer import NativeTrainer
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Predictor
@@ -111,18 +110,10 @@ def run_study(source: str, overrides: dict[str, Any], threads: int) -> Found:
     """Run the study by one worker in this process, with a database of its own."""
     question = api.ask(source, overrides)
     study, shares = question.study, TimeShares()
+    watch(shares)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/profile.db"
-        with api.opened(url) as database:
-            studies.submit(
-                database,
-                study,
-                data_parquet=to_parquet(question.frame),
-                data_fingerprint=question.prepared.panel.fingerprint,
-                engine=resolve_engine(study.training.engine, study.training.device),
-            )
-        watch(shares)
-        worker.work(url, study.name, threads=threads, parent=os.getppid())
+        run_here(question, url, threads=threads)
         with api.opened(url, create=False) as database:
             networks = results.count_networks(database, study.name)
     return {

@@ -74,5 +74,11 @@ def test_a_profile_tells_the_time_inside_the_engine_from_the_rest() -> None:
         assert min(seconds.values()) > -1e-3
 
 
+def test_a_study_runs_with_every_number_of_trials_at_once() -> None:
+    rows = benchmark("trials_at_once", "--threads", "1")["rows"]
+    assert [row["at_once"] for row in rows] == [1, 2, 4, 8]
+    assert len({row["score"] for row in rows}) == 1  # both trials are fixed first guesses
+
+
 def test_the_work_of_a_step_is_what_its_formula_says() -> None:
     assert run("-m", "doctest", "benchmarks/step_work.py") == ""
