@@ -58,6 +58,7 @@ typedef struct {
     vec *output, *target;                           /* [K][nv]; output becomes its gradient */
     vec *head_gradient;                             /* [K][cells + 1] */
     int64_t *by_length;                             /* [B]: positions, the longest first */
+    int64_t *begins;                                /* [T + 1]: where in by_length a length begins */
     void *memory;
 } Network;
 
@@ -100,6 +101,7 @@ static size_t place(Network *net, char *memory, int trains) {
     net->target = carve(&free, heads * 2, sizeof(vec));
     net->head_gradient = carve(&free, heads * (cells + 1), sizeof(vec));
     net->by_length = carve(&free, (size_t)net->most_batch, sizeof(int64_t));
+    net->begins = carve(&free, steps + 1, sizeof(int64_t));
     net->weight = carve(&free, weights, sizeof(REAL));
     net->gradient = carve(&free, weights, sizeof(REAL));
     net->mean = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
@@ -209,8 +211,8 @@ INLINE vec all(REAL x) { return x - (vec){0}; }
 INLINE vec choose(ivec x_wins, vec x, vec y) {
     return (vec)(((ivec)x & x_wins) | ((ivec)y & ~x_wins));
 }
-#define LESSER(x, y) choose((x) < (y), x, y)
-#define GREATER(x, y) choose((x) > (y), x, y)
+#define LESSER(x, y) choose((ivec)((x) < (y)), x, y)
+#define GREATER(x, y) choose((ivec)((x) > (y)), x, y)
 #endif
 
 INLINE vec clamp(vec x, REAL most) { /* to -most .. most; what is not a number stays so */
@@ -355,6 +357,13 @@ static void apply_head(Network *net, int nv) {
 
 /* ---- Backward ------------------------------------------------------------------------------- */
 
+/* The slope of a gate; 0 where roundings are all there is of it, since weights and inputs that it is
+ * multiplied with may be huge. */
+INLINE vec slope(vec x) {
+    const REAL least = DOUBLE_PRECISION ? 2e-15 : 1e-6;
+    return (vec)((ivec)x & (ivec)(x > least));
+}
+
 /* The gradients of one step's gates, in place of the gates, and of c before the step. */
 INLINE void backward_gates(const Layer *at, int t, const int nv) {
     const int cells = at->cells;
@@ -365,11 +374,11 @@ INLINE void backward_gates(const Layer *at, int t, const int nv) {
             vec i = gate[0], f = gate[nv], g = gate[2 * nv], o = gate[3 * nv];
             vec tanh_c = at->tanh_c[here], dh = at->dh[j * nv + v];
             if (at->from_up) dh += at->from_up[here];
-            vec dc = at->dc[j * nv + v] + dh * o * (1 - tanh_c * tanh_c);
-            gate[0] = dc * g * i * (1 - i);
-            gate[nv] = dc * at->c[here] * f * (1 - f);
-            gate[2 * nv] = dc * i * (1 - g * g);
-            gate[3 * nv] = dh * tanh_c * o * (1 - o);
+            vec dc = at->dc[j * nv + v] + dh * o * slope(1 - tanh_c * tanh_c);
+            gate[0] = dc * g * slope(i * (1 - i));
+            gate[nv] = dc * at->c[here] * slope(f * (1 - f));
+            gate[2 * nv] = dc * i * slope(1 - g * g);
+            gate[3 * nv] = dh * tanh_c * slope(o * (1 - o));
             at->dc[j * nv + v] = dc * f;
         }
 }
@@ -580,20 +589,20 @@ static int64_t length_of(const Samples *samples, int64_t window) {
     return samples->lengths ? samples->lengths[window] : samples->lookback;
 }
 
-static int longer_first(const void *a, const void *b) {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Orders the batch's positions by the length of their windows, so that a block holds alike ones. */
+/* Orders the batch's positions by the length of their windows, the longest first, so that a block
+ * holds alike ones: a counting sort, which like all here allocates nothing. */
 static void sort_by_length(Network *net, const Samples *samples, const Batch *batch) {
-    for (int64_t p = 0; p < batch->count; p++) {
-        int64_t shorter = samples->lengths ? net->most_steps - length_of(samples, window_at(batch, p)) : 0;
-        net->by_length[p] = shorter << 32 | p;
+    int64_t *begins = net->begins, most = net->most_steps;
+    if (!samples->lengths) {
+        for (int64_t p = 0; p < batch->count; p++) net->by_length[p] = p;
+        return;
     }
-    if (samples->lengths)
-        qsort(net->by_length, (size_t)batch->count, sizeof(int64_t), longer_first);
-    for (int64_t p = 0; p < batch->count; p++) net->by_length[p] &= 0xffffffff;
+    memset(begins, 0, (size_t)(most + 1) * sizeof(int64_t));
+    for (int64_t p = 0; p < batch->count; p++)
+        begins[most - length_of(samples, window_at(batch, p)) + 1]++;
+    for (int64_t shorter = 1; shorter <= most; shorter++) begins[shorter] += begins[shorter - 1];
+    for (int64_t p = 0; p < batch->count; p++)
+        net->by_length[begins[most - length_of(samples, window_at(batch, p))]++] = p;
 }
 
 /* The block that begins with the n-th longest window: two vectors, or one where that is enough or
@@ -611,15 +620,24 @@ static Block block_at(const Network *net, const Samples *samples, const Batch *b
     return block;
 }
 
+static const REAL *first_row(const Network *net, const Samples *samples, const Block *block, int l) {
+    return (const REAL *)samples->values + samples->starts[block->window[l]] * net->inputs;
+}
+
+static REAL anchor_of(const Network *net, const Samples *samples, const Block *block, int l) {
+    const REAL *last = first_row(net, samples, block, l) + (block->length[l] - 1) * net->inputs;
+    return samples->anchored ? *last : 0;
+}
+
 /* Puts the block's windows before the first layer; a window that has ended is followed by zeros. */
 static void gather(Network *net, const Samples *samples, const Block *block) {
     const Layer *at = &net->layer[0];
-    const REAL *values = samples->values, *from[MOST_LANES];
+    const REAL *from[MOST_LANES];
     const int inputs = net->inputs, width = block->nv * WIDTH;
     REAL anchor[MOST_LANES];
     for (int l = 0; l < width; l++) {
-        from[l] = values + samples->starts[block->window[l]] * inputs;
-        anchor[l] = samples->anchored ? from[l][(block->length[l] - 1) * inputs] : 0;
+        from[l] = first_row(net, samples, block, l);
+        anchor[l] = anchor_of(net, samples, block, l);
     }
     for (int t = 0; t < block->steps; t++)
         for (int x = 0; x < inputs; x++) {
@@ -629,10 +647,17 @@ static void gather(Network *net, const Samples *samples, const Block *block) {
                 to[l] = is_over ? 0 : from[l][(int64_t)t * inputs + x] - (x == 0 ? anchor[l] : 0);
             }
         }
-    for (int k = 0; !samples->labels && k < net->outputs; k++)
-        for (int l = 0; l < width; l++)
-            ((REAL *)net->target)[k * width + l] =
-                from[l][(block->length[l] + k) * inputs] - anchor[l];
+}
+
+/* Only for a loss: what is forecast for itself has no rows behind its window. */
+static void gather_targets(Network *net, const Samples *samples, const Block *block) {
+    const int width = block->nv * WIDTH;
+    for (int l = 0; l < width; l++) {
+        const REAL *next = first_row(net, samples, block, l) + block->length[l] * net->inputs;
+        REAL anchor = anchor_of(net, samples, block, l);
+        for (int k = 0; k < net->outputs; k++)
+            ((REAL *)net->target)[k * width + l] = next[(int64_t)k * net->inputs] - anchor;
+    }
 }
 
 /* What every block finds before it starts: h and c of 0, and the constant 1 beside the inputs. */
@@ -672,8 +697,9 @@ static void backward(Network *net, const Block *block) {
 
 static double block_loss(Network *net, const Samples *samples, const Block *block, enum loss loss,
                          int64_t batch) {
-    return loss == CROSS_ENTROPY ? label_loss(net, samples, block, batch)
-                                 : forecast_loss(net, block, loss, batch);
+    if (loss == CROSS_ENTROPY) return label_loss(net, samples, block, batch);
+    gather_targets(net, samples, block);
+    return forecast_loss(net, block, loss, batch);
 }
 
 /* The mean loss of a batch; its gradient is in net->gradient. */

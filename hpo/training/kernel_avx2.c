@@ -3,7 +3,7 @@
 #define KERNEL kernel_avx2
 #define NAME "avx2"
 #define REAL float
-#define INTEGER int32_t
+#define INTEGER uint32_t
 #define SQUARE_ROOT sqrtf
 #define DOUBLE_PRECISION 0
 #define VECTOR_BYTES 32

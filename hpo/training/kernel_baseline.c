@@ -1,7 +1,7 @@
 #define KERNEL kernel_baseline
 #define NAME "baseline"
 #define REAL float
-#define INTEGER int32_t
+#define INTEGER uint32_t
 #define SQUARE_ROOT sqrtf
 #define DOUBLE_PRECISION 0
 #define VECTOR_BYTES 16

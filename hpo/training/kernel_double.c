@@ -1,7 +1,7 @@
 #define KERNEL kernel_double
 #define NAME "double"
 #define REAL double
-#define INTEGER int64_t
+#define INTEGER uint64_t
 #define SQUARE_ROOT sqrt
 #define DOUBLE_PRECISION 1
 #define VECTOR_BYTES 16

@@ -20,21 +20,31 @@ static void give_back(Buffers *held) {
     while (held->count) PyBuffer_Release(&held->view[--held->count]);
 }
 
-/* The array's numbers, and their count at *length; NULL with ValueError or TypeError set. `kind` is
- * f (float32), d (float64) or q (int64). */
+static void *refuse_array(PyObject *from, const char *name, const char *wanted, int is_written) {
+    PyObject *type = PyType_GetName(Py_TYPE(from));
+    PyErr_Format(PyExc_TypeError, "%s must be a C-contiguous array of %s%s, this '%U' is not", name,
+                 wanted, is_written ? " that is not read-only" : "", type);
+    Py_XDECREF(type);
+    return NULL;
+}
+
+/* The array's numbers, and their count at *length; NULL with TypeError or ValueError set. `kind` is f (float32),
+ * d (float64) or q (int64). */
 static void *take(Buffers *held, PyObject *from, const char *name, char kind, int is_written,
                   int64_t *length) {
+    const char *wanted = kind == 'q' ? "int64" : kind == 'f' ? "float32" : "float64";
     Py_buffer *view = &held->view[held->count];
     int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (is_written ? PyBUF_WRITABLE : 0);
-    if (PyObject_GetBuffer(from, view, flags)) return NULL;
+    if (PyObject_GetBuffer(from, view, flags)) {
+        PyErr_Clear();
+        return refuse_array(from, name, wanted, is_written);
+    }
     held->count++;
     const char *format = view->format ? view->format : "B";
     int is_right = kind == 'q' ? (*format == 'q' || *format == 'l') && view->itemsize == 8
                                : *format == kind && format[1] == 0;
-    if (!is_right) {
-        const char *wanted = kind == 'q' ? "int64" : kind == 'f' ? "float32" : "float64";
+    if (!is_right)
         return PyErr_Format(PyExc_ValueError, "%s must be %s, not of format '%s'", name, wanted, format);
-    }
     *length = (int64_t)(view->len / view->itemsize);
     return view->buf;
 }
@@ -90,7 +100,9 @@ static int take_net(Buffers *held, PyObject *from, int is_trained, Net *net) {
     if (net->shape.inputs < 1) return refuse("inputs", net->shape.inputs, "at least 1");
     if (net->shape.outputs < 1) return refuse("outputs", net->shape.outputs, "at least 1");
     if (!(net->shape.dropout >= 0 && net->shape.dropout < 1)) {
-        PyErr_SetString(PyExc_ValueError, "dropout must be at least 0 and below 1");
+        PyObject *dropout = PyFloat_FromDouble(net->shape.dropout);
+        PyErr_Format(PyExc_ValueError, "dropout is %R, it must be at least 0 and below 1", dropout);
+        Py_XDECREF(dropout);
         return 0;
     }
     net->shape.layers = (int)layers;
@@ -130,8 +142,13 @@ static int take_samples(Buffers *held, PyObject *from, const Net *net, int needs
     if (lengths != Py_None) {
         if (!(to->lengths = take(held, lengths, "lengths", 'q', 0, &lengths_count))) return 0;
         if (!(to->labels = take(held, labels, "labels", 'q', 0, &labels_count))) return 0;
-        if (lengths_count != to->count || labels_count != to->count)
-            return refuse("the number of lengths or labels", lengths_count, "that of starts");
+        if (lengths_count != to->count)
+            return refuse("the number of lengths", lengths_count, "that of starts");
+        if (labels_count != to->count)
+            return refuse("the number of labels", labels_count, "that of starts");
+    } else if (labels != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "labels must be None where lengths is None");
+        return 0;
     }
     int64_t targets = needs_targets && !to->labels ? net->shape.outputs : 0;
     for (int64_t n = 0; n < to->count; n++) {
@@ -154,7 +171,8 @@ static int check_order(const Plan *plan, const Samples *samples) {
 }
 
 static int check_loss(enum loss loss, const Samples *samples) {
-    if ((int)loss < ABSOLUTE || loss > CROSS_ENTROPY) return refuse("loss", loss, "0, 1 or 2");
+    if ((int)loss < ABSOLUTE || (int)loss > CROSS_ENTROPY)
+        return refuse("loss", (int)loss, "0, 1 or 2");
     if ((loss == CROSS_ENTROPY) != (samples->labels != NULL))
         return refuse("loss", loss, "2 with labels, 0 or 1 without");
     return 1;
@@ -207,10 +225,11 @@ static PyObject *train_held(Buffers *held, PyObject *arguments) {
     if (!(course.checks = take(held, checks, "checks", 'd', 1, &checks_count))) return NULL;
     plan.batch = batch, plan.check_every = check_every, plan.patience = patience;
     plan.loss = (enum loss)loss, plan.dropout_seed = seed;
-    if (batch < 1 || plan.steps < 1 || order_count / batch != plan.steps || order_count % batch)
+    if (batch < 1) return refuse("batch", batch, "at least 1"), NULL;
+    if (plan.steps < 1 || order_count / batch != plan.steps || order_count % batch)
         return refuse("the length of order", order_count, "steps x batch"), NULL;
-    if (check_every < 1 || patience < 1)
-        return refuse("check_every or patience", check_every, "at least 1"), NULL;
+    if (check_every < 1) return refuse("check_every", check_every, "at least 1"), NULL;
+    if (patience < 1) return refuse("patience", patience, "at least 1"), NULL;
     if (checks_count < 3 * (plan.steps / check_every + 1))
         return refuse("the length of checks", checks_count, "3 x (steps / check_every + 1)"), NULL;
     if (!check_loss(plan.loss, &samples) || !check_order(&plan, &samples)) return NULL;

@@ -146,15 +146,22 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The restored (best watched) weights, the step they are from, and the loss curve."""
+    """The restored (best watched) weights, the step they are from, and the loss curve.
+
+    Raises Diverged where a weight is not a finite number: the last step's loss is from before it.
+    """
 
     weights: Weights
     steps: int
     checks: tuple[Check, ...]
 
+    def __post_init__(self) -> None:
+        if not all(np.isfinite(array).all() for array in self.weights.values()):
+            raise Diverged(f"a weight is not a finite number after step {self.steps}")
+
 
 class Diverged(Exception):
-    """The loss became infinite, not a number, or exploded."""
+    """The loss or a weight became infinite, not a number, or the loss exploded."""
 
 
 class OutOfMemory(Exception):

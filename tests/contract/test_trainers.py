@@ -319,9 +319,10 @@ def test_values_that_are_no_numbers_are_divergence(train: Train, broken: float) 
         train(samples(values_RF), plan())
 
 
-def test_a_covariate_that_is_no_number_is_divergence(train: Train) -> None:
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_covariate_that_is_no_number_is_divergence(train: Train, broken: float) -> None:
     values_RF = np.concatenate([wave(), wave()], axis=1)
-    values_RF[40, 1] = np.nan
+    values_RF[40, 1] = broken
     with pytest.raises(Diverged, match="not a finite number at step 10"):
         train(samples(values_RF), plan(), shape=replace(SHAPE, inputs=2))
 
@@ -331,6 +332,60 @@ def test_watched_values_that_are_no_numbers_are_divergence(train: Train) -> None
     values_RF[100] = np.nan
     with pytest.raises(Diverged, match="not a finite number at step 10"):
         train(samples(values_RF), plan(), samples(values_RF, 90, 110))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_sequence_with_values_that_are_no_numbers_is_divergence(
+    train: Train, broken: float
+) -> None:
+    given = levels()
+    values_RF = given.values_RF.copy()
+    values_RF[given.starts_N[3]] = broken
+    with pytest.raises(Diverged, match="not a finite number at step 10"):
+        train(replace(given, values_RF=values_RF), sorting(20), shape=LEVELS)
+
+
+def test_a_first_weight_that_is_no_number_is_divergence(trainer: Trainer) -> None:
+    for name in weights_of(SHAPE):
+        weights = weights_of(SHAPE)
+        weights[name].flat[0] = np.nan
+        with pytest.raises(Diverged, match="not a finite number at step 10"):
+            trainer.train(SHAPE, weights, samples(wave()), plan(), None, go_on)
+
+
+def test_a_last_step_that_breaks_the_weights_is_divergence(train: Train) -> None:
+    """An infinite input saturates its gates: the loss is finite, the gradient is not."""
+    values_RF = np.concatenate([wave(), wave()], axis=1)
+    values_RF[2, 1] = np.inf
+    how = plan(steps=1, order_SB=np.zeros((1, 1), dtype=np.int64))
+    with pytest.raises(Diverged, match="a weight is not a finite number after step 1"):
+        train(samples(values_RF), how, shape=replace(SHAPE, inputs=2))
+
+
+def test_squares_beyond_single_precision_are_divergence(train: Train) -> None:
+    with pytest.raises(Diverged, match="not a finite number at step 10"):
+        train(samples(wave() * np.float32(1e30)), plan(loss="squared"))
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-40, 1e-30, 1e6, 1e30])
+def test_tiny_and_huge_values_are_no_divergence(train: Train, factor: float) -> None:
+    trained = train(samples((wave() * factor).astype(np.float32)), plan())
+    assert trained.steps == 60
+    assert all(np.isfinite(array).all() for array in trained.weights.values())
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_values_that_are_no_numbers_do_no_harm_in_windows_never_used(
+    train: Train, broken: float
+) -> None:
+    """Batches take windows 0 to 39, to row 45; row 88 is in none that is watched, from row 90."""
+    spoilt = wave()
+    spoilt[46:89] = broken
+    one, other = (
+        train(samples(v), plan(windows=40), samples(v, 90, 110)) for v in (wave(), spoilt)
+    )
+    assert_same(one.weights, other.weights)
+    assert one.checks == other.checks
 
 
 @pytest.mark.parametrize("loss", FORECAST_LOSSES)
