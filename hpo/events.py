@@ -82,8 +82,8 @@ def sentence(event: Event) -> str:
         case NativeEngineMissing(study):
             return (
                 f"{study}: this installation has no native engine, torch trains in its place,"
-                " slower; to have it, install a C compiler and Python's headers, then:"
-                " pip install --force-reinstall --no-deps hpo"
+                " slower; to have it, install a C compiler and Python's headers, then hpo again"
+                " from where it came, with pip install --force-reinstall --no-deps --no-cache-dir"
             )
         case TimeLimitReached(study, after_s):
             return (

@@ -68,46 +68,63 @@ typedef struct {
     int64_t window[MOST_LANES], position[MOST_LANES], length[MOST_LANES];
 } Block;
 
-static void *carve(char **free, size_t count, size_t bytes) {
-    size_t padded = (count * bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *here = *free;
-    *free += padded;
-    return here;
+/* Memory that arrays are carved from; before there is any, it counts what they will take. */
+typedef struct {
+    char *memory;
+    size_t used;
+} Room;
+
+/* Under AddressSanitizer a gap that nobody may touch follows every array. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+enum { GAP = ALIGNMENT };
+#else
+enum { GAP = 0 };
+#define ASAN_POISON_MEMORY_REGION(from, bytes) ((void)0)
+#endif
+
+static void *carve(Room *room, size_t count, size_t bytes) {
+    size_t wanted = count * bytes, padded = (wanted + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + GAP;
+    size_t begin = room->used;
+    room->used += padded;
+    if (!room->memory) return NULL;
+    ASAN_POISON_MEMORY_REGION(room->memory + begin + wanted, padded - wanted);
+    return room->memory + begin;
 }
 
 /* Puts every array at its place from `memory` on and returns the bytes they take together. */
 static size_t place(Network *net, char *memory, int trains) {
-    char *free = memory;
+    Room room = {memory, 0};
     const Layer *top = &net->layer[net->layers - 1];
     size_t steps = (size_t)net->most_steps, weights = (size_t)net->weights;
     for (int l = 0; l < net->layers; l++) {
         Layer *at = &net->layer[l];
         size_t cells = (size_t)at->cells, rows = (size_t)at->rows;
-        at->packed = carve(&free, cells * rows * 4, sizeof(REAL));
-        at->gradient = trains ? carve(&free, cells * rows * 4, sizeof(vec)) : NULL;
-        at->seen = carve(&free, (steps + 1) * rows * 2, sizeof(vec));
-        at->gates = carve(&free, steps * cells * 4 * 2, sizeof(vec));
-        at->c = carve(&free, (steps + 1) * cells * 2, sizeof(vec));
-        at->tanh_c = carve(&free, steps * cells * 2, sizeof(vec));
-        at->dropout = trains && net->dropout > 0 ? carve(&free, steps * cells * 2, sizeof(vec)) : NULL;
-        at->from_up = trains && at != top ? carve(&free, steps * cells * 2, sizeof(vec)) : NULL;
-        at->dh = carve(&free, cells * 2, sizeof(vec));
-        at->dc = carve(&free, cells * 2, sizeof(vec));
+        at->packed = carve(&room, cells * rows * 4, sizeof(REAL));
+        at->gradient = trains ? carve(&room, cells * rows * 4, sizeof(vec)) : NULL;
+        at->seen = carve(&room, (steps + 1) * rows * 2, sizeof(vec));
+        at->gates = carve(&room, steps * cells * 4 * 2, sizeof(vec));
+        at->c = carve(&room, (steps + 1) * cells * 2, sizeof(vec));
+        at->tanh_c = carve(&room, steps * cells * 2, sizeof(vec));
+        at->dropout = trains && net->dropout > 0 ? carve(&room, steps * cells * 2, sizeof(vec)) : NULL;
+        at->from_up = trains && at != top ? carve(&room, steps * cells * 2, sizeof(vec)) : NULL;
+        at->dh = carve(&room, cells * 2, sizeof(vec));
+        at->dc = carve(&room, cells * 2, sizeof(vec));
     }
     size_t heads = (size_t)net->outputs, cells = (size_t)top->cells;
-    net->read = carve(&free, cells * 2, sizeof(vec));
-    net->dread = carve(&free, cells * 2, sizeof(vec));
-    net->output = carve(&free, heads * 2, sizeof(vec));
-    net->target = carve(&free, heads * 2, sizeof(vec));
-    net->head_gradient = carve(&free, heads * (cells + 1), sizeof(vec));
-    net->by_length = carve(&free, (size_t)net->most_batch, sizeof(int64_t));
-    net->begins = carve(&free, steps + 1, sizeof(int64_t));
-    net->weight = carve(&free, weights, sizeof(REAL));
-    net->gradient = carve(&free, weights, sizeof(REAL));
-    net->mean = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
-    net->square = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
-    net->best = trains ? carve(&free, weights, sizeof(REAL)) : NULL;
-    return (size_t)(free - memory);
+    net->read = carve(&room, cells * 2, sizeof(vec));
+    net->dread = carve(&room, cells * 2, sizeof(vec));
+    net->output = carve(&room, heads * 2, sizeof(vec));
+    net->target = carve(&room, heads * 2, sizeof(vec));
+    net->head_gradient = carve(&room, heads * (cells + 1), sizeof(vec));
+    net->by_length = carve(&room, (size_t)net->most_batch, sizeof(int64_t));
+    net->begins = carve(&room, steps + 1, sizeof(int64_t));
+    net->weight = carve(&room, weights, sizeof(REAL));
+    net->gradient = carve(&room, weights, sizeof(REAL));
+    net->mean = trains ? carve(&room, weights, sizeof(REAL)) : NULL;
+    net->square = trains ? carve(&room, weights, sizeof(REAL)) : NULL;
+    net->best = trains ? carve(&room, weights, sizeof(REAL)) : NULL;
+    return room.used;
 }
 
 static int open_network(Network *net, const Shape *shape, const void *weights, int64_t most_steps,

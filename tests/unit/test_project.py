@@ -59,10 +59,10 @@ def test_imports_go_one_way() -> None:
         "hpo.api",
     ],
 )
-def test_torch_is_not_loaded_before_it_is_needed(module: str) -> None:
+def test_torch_is_not_loaded_before_it_is_needed(module: str, tmp_path: Path) -> None:
     probe = f"import sys, {module}; print(*sorted({{'torch', 'statsforecast'}} & set(sys.modules)))"
     seen = subprocess.run(
-        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert seen.stdout.split() == []
 
