@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 PYTEST := $(CURDIR)/$(BIN)/pytest -n 2
 
-.PHONY: install run test lint wheel sanitize
+.PHONY: install run test lint wheel sanitize bench evidence
 
 install: $(VENV)/installed
 
@@ -35,9 +35,28 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Minutes each, and only on an otherwise idle machine do the numbers mean anything.
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/profile_study.py
+
+# The numbers that docs/evidence/speed.md rests on: three quarters of an hour.
+EVIDENCE := docs/evidence/speed
+AS_AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+evidence: $(VENV)/installed-dev
+	mkdir -p $(EVIDENCE)
+	$(BIN)/python benchmarks/engine.py > $(EVIDENCE)/steps.txt
+	$(BIN)/python benchmarks/engine.py --threads 2 --layers 1 > $(EVIDENCE)/steps-two-threads.txt
+	$(AS_AVX2) $(BIN)/python benchmarks/engine.py --kernel avx2 > $(EVIDENCE)/steps-avx2.txt
+	$(BIN)/python benchmarks/peers.py > $(EVIDENCE)/peers.txt
+	$(BIN)/python benchmarks/profile_study.py --trials 60 --cells 8:48 --max-steps 6000 \
+	> $(EVIDENCE)/profile-oil.txt
+	$(BIN)/python benchmarks/trials_at_once.py > $(EVIDENCE)/trials-at-once.txt
+	$(BIN)/python benchmarks/engine.py --full --rounds 3 > $(EVIDENCE)/steps-full.txt
+
 # One file in dist/ for this system and kind of processor, and for Python 3.11 and all later ones.
 wheel: $(BIN)/python
-	rm -rf dist build/lib* build/bdist*
+	rm -rf dist build/lib* build/temp* build/bdist*
 	$(PIP_INSTALL) setuptools
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@$(BIN)/python -m zipfile --list dist/*.whl | grep training/_native.abi3.so || { rm dist/*.whl; \

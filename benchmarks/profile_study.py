@@ -29,7 +29,7 @@ from hpo.data.benchmarks import forecast_benchmarks
 from hpo.fitting.fit import fit_network
 from hpo.fitting.pool import Pool
 from hpo.search.objective import run_trials
-from hpo.search.suggestion import suggest
+from hpo.search.suggestion import suggest_together
 from hpo.service import claims, conclusion, registry, results, studies, trials
 from hpo.training.native_trainer import NativeTrainer
 from hpo.training.torch_trainer import TorchTrainer
@@ -55,7 +55,7 @@ def watch(shares: TimeShares) -> None:
         _watch_trainer(shares, trainer)
     shares.wrap_everywhere(fit_network, FITTING)
     shares.wrap_everywhere(forecast_benchmarks, "benchmarks' forecasts")
-    shares.wrap_everywhere(suggest, "suggestion")
+    shares.wrap_everywhere(suggest_together, "suggestion")
     shares.wrap_everywhere(run_trials, "pruning and scores")
     shares.wrap_everywhere(conclusion.conclude, "verdict")
     shares.wrap_method(Pool, "run", WAITING)

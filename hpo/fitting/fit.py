@@ -3,7 +3,6 @@
 Shapes: O origins.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -17,11 +16,10 @@ from hpo.data.prepare import Prepared
 from hpo.fitting.material import Material
 from hpo.fitting.schedule import make_plan
 from hpo.spec.candidate import Candidate
-from hpo.training.trainer import Shape, Trainer, Weights
+from hpo.training.trainer import OnCheck, Shape, Trainer, Weights
 from hpo.training.weights import initial_weights
 
 WEIGHTS_STREAM = 1  # of random numbers, beside that of the batch orders
-OnCheck = Callable[[int, float], bool]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,11 +30,6 @@ GRID_WIDTHS = 8
 STARTUP_TRIALS = 10
 
 
-def suggest(prepared: Prepared, history: Sequence[FrozenTrial], number: int) -> Params:
-    """Parameters of trial `number`, inside the bound, given the trials of `history`."""
-    return suggest_together(prepared, history, [number])[0]
-
-
 def suggest_together(
     prepared: Prepared, history: Sequence[FrozenTrial], numbers: Sequence[int]
 ) -> list[Params]:

@@ -17,6 +17,7 @@ from hpo.service.database import Database, now
 from hpo.service.tables import slots, studies, workers
 
 LEASE_S = 10.0
+SILENCE_S = 3 * LEASE_S  # a worker that was silent for longer is taken for dead
 Kind = Literal["benchmark", "trial", "verdict"]
 
 
@@ -55,10 +56,12 @@ def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[
     """The first slots that may be worked on now, at most so many, in one transaction.
 
     The benchmarks come before the trials, the verdict after all of them: each is taken alone. So
-    is a slot whose worker died: a trial that kills its worker cannot condemn its neighbours.
+    is a slot whose worker died: a trial that kills its worker cannot condemn its neighbours. Once
+    the study has met an unexpected error, slots that were taken before come alone too, and last.
+    The workers that live share the open trials: none takes so many that another has to idle.
     """
     with database.transaction() as connection:
-        rows = _together(connection.execute(_next_slots(study, most)).mappings().all())
+        rows = _together(connection.execute(_next_slots(study, worker, most)).mappings().all())
         if not rows or (rows[0]["kind"] == "verdict" and _is_unfinished(connection, rows[0])):
             return []
         was_taken = sa.case((slots.c.state == "taken", 1), else_=0)
@@ -92,20 +95,26 @@ def _deaths(row: RowMapping) -> int:
 
 
 def _together(rows: Sequence[RowMapping]) -> list[RowMapping]:
-    """The first row, with those after it if all may be worked on together."""
-    sound = list(takewhile(lambda row: row["kind"] == "trial" and not _deaths(row), rows))
-    return sound or list(rows[:1])
+    """The first row, with those after it, up to a fair share, if all may be worked on together."""
+
+    def is_sound(row: RowMapping) -> bool:
+        is_suspect = row["failures"] and row["token"]
+        return row["kind"] == "trial" and not _deaths(row) and not is_suspect
+
+    sound = list(takewhile(is_sound, rows))
+    return sound[: max(1, rows[0]["share"])] if sound else list(rows[:1])
 
 
-def _next_slots(study: str, most: int) -> sa.Select[Any]:
+def _next_slots(study: str, worker: str, most: int) -> sa.Select[Any]:
     benchmark_runs = (
         sa.select(sa.literal(1))
         .where(slots.c.study == study, slots.c.kind == "benchmark", slots.c.state != "ended")
         .correlate(None)
         .exists()
     )
+    failures = sa.select(studies.c.failures).where(studies.c.name == study).scalar_subquery()
     return (
-        sa.select(slots)
+        sa.select(slots, failures.label("failures"), _share(study, worker).label("share"))
         .where(
             slots.c.study == study,
             sa.or_(
@@ -114,10 +123,36 @@ def _next_slots(study: str, most: int) -> sa.Select[Any]:
             ),
             sa.or_(slots.c.kind == "benchmark", sa.not_(benchmark_runs)),
         )
-        .order_by(slots.c.number)
+        .order_by(
+            slots.c.kind,  # benchmark, trial, verdict: as the alphabet has it
+            sa.case((failures > 0, slots.c.token), else_=0),
+            slots.c.number,
+        )
         .limit(most)
         .with_for_update(skip_locked=True)
     )
+
+
+def _share(study: str, worker: str) -> sa.ColumnElement[int]:
+    """The study's open trials / its workers that live, this one among them, rounded up."""
+    open_trials = (
+        sa.select(sa.func.count())
+        .select_from(slots)
+        .where(slots.c.study == study, slots.c.kind == "trial", slots.c.state == "open")
+        .correlate(None)
+        .scalar_subquery()
+    )
+    others = (
+        sa.select(sa.func.count())
+        .select_from(workers)
+        .where(
+            workers.c.study == study,
+            workers.c.id != worker,
+            workers.c.last_beat > now() - SILENCE_S,
+        )
+        .scalar_subquery()
+    )
+    return (open_trials + others) // (others + 1)
 
 
 def _is_unfinished(connection: Connection, verdict: Any) -> bool:

@@ -5,11 +5,9 @@ import socket
 
 import sqlalchemy as sa
 
-from hpo.service.claims import LEASE_S
+from hpo.service.claims import LEASE_S, SILENCE_S
 from hpo.service.database import Database, now
 from hpo.service.tables import workers
-
-SILENCE_S = 3 * LEASE_S  # a worker that was silent for longer is taken for dead
 
 
 def enroll(database: Database, worker: str, study: str, device: str) -> None:

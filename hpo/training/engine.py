@@ -5,20 +5,20 @@ from typing import Literal
 from hpo.training.device import describe_device, resolve_device, use_threads
 from hpo.training.trainer import Shape, Trainer
 
-NATIVE_UP_TO_CELLS = 48  # in the widest layer; chosen by benchmarks/engine.py
+NATIVE_UP_TO_CELLS = 128  # in the widest layer; chosen by benchmarks/engine.py
 ACCELERATORS = ("cuda", "mps")
 
 Engine = Literal["native", "torch"]
 
 
 def resolve_engine(asked: str, device_asked: str) -> str:
-    """The policy that a study keeps: `native`, `torch`, or `native-to-48` where it is left open.
+    """The policy that a study keeps: `native`, `torch`, or `native-to-128` where it is left open.
 
-    `native-to-48`: networks whose widest layer has at most 48 cells are trained natively on the
+    `native-to-128`: networks whose widest layer has at most 128 cells are trained natively on the
     processor, wider ones by torch. Accelerators are torch's alone.
 
     >>> resolve_engine("auto", "auto"), resolve_engine("auto", "cuda")
-    ('native-to-48', 'torch')
+    ('native-to-128', 'torch')
     """
     if asked != "auto":
         return asked
@@ -30,7 +30,7 @@ def engine_for(policy: str, cells: tuple[int, ...]) -> Engine:
 
     The number of cells is read from the policy: a study keeps its own when the default changes.
 
-    >>> engine_for("native-to-48", (8, 48)), engine_for("native-to-48", (8, 49))
+    >>> engine_for("native-to-128", (8, 128)), engine_for("native-to-128", (8, 129))
     ('native', 'torch')
     """
     if not wants_native(policy):
@@ -82,7 +82,7 @@ class Engines:
         return describe_device(resolve_device(self._device_asked))
 
     def threads(self, asked: int) -> int:
-        """How many networks train at once: as asked on the processor, one on an accelerator."""
+        """How many networks train at once: as asked; one where an accelerator trains them all."""
         if wants_native(self._policy):
             return asked
         return 1 if resolve_device(self._device_asked) in ACCELERATORS else asked

@@ -27,7 +27,8 @@ typedef REAL vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef INTEGER ivec __attribute__((vector_size(VECTOR_BYTES), may_alias));
 
 enum { WIDTH = VECTOR_BYTES / sizeof(REAL), MOST_LANES = 2 * WIDTH, ALIGNMENT = 64 };
-enum { CHUNK_BYTES = 16 << 10 }; /* what the gradient of several steps at once reads again and again */
+enum { EVALUATED = 1024 };       /* windows at once where nothing is learned */
+enum { CHUNK_BYTES = 16 << 10 }; /* what the gradient of several steps reads again and again */
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
@@ -58,13 +59,13 @@ typedef struct {
     vec *output, *target;                           /* [K][nv]; output becomes its gradient */
     vec *head_gradient;                             /* [K][cells + 1] */
     int64_t *by_length;                             /* [B]: positions, the longest first */
-    int64_t *begins;                                /* [T + 1]: where in by_length a length begins */
+    int64_t *begins;                                /* [T + 1]: a length, in by_length */
     void *memory;
 } Network;
 
 /* The windows that go through the network together; lane l holds the batch's position[l]. */
 typedef struct {
-    int nv, lanes, steps;
+    int nv, lanes, steps, drops; /* drops: whether the layers' dropout is to be used */
     int64_t window[MOST_LANES], position[MOST_LANES], length[MOST_LANES];
 } Block;
 
@@ -106,8 +107,9 @@ static size_t place(Network *net, char *memory, int trains) {
         at->gates = carve(&room, steps * cells * 4 * 2, sizeof(vec));
         at->c = carve(&room, (steps + 1) * cells * 2, sizeof(vec));
         at->tanh_c = carve(&room, steps * cells * 2, sizeof(vec));
-        at->dropout = trains && net->dropout > 0 ? carve(&room, steps * cells * 2, sizeof(vec)) : NULL;
-        at->from_up = trains && at != top ? carve(&room, steps * cells * 2, sizeof(vec)) : NULL;
+        const int drops = trains && net->dropout > 0, gets_from_up = trains && at != top;
+        at->dropout = drops ? carve(&room, steps * cells * 2, sizeof(vec)) : NULL;
+        at->from_up = gets_from_up ? carve(&room, steps * cells * 2, sizeof(vec)) : NULL;
         at->dh = carve(&room, cells * 2, sizeof(vec));
         at->dc = carve(&room, cells * 2, sizeof(vec));
     }
@@ -250,8 +252,8 @@ INLINE vec e_to_twice_minus_one(vec x) {
 
 #else
 
-/* 2^(factor x) = 2^n 2^f with n whole and |f| <= 1/2: adding 1.5 * 2^23 leaves n in the sum's lowest
- * bits. Returned is f; *exponent is n where a float has its exponent. */
+/* 2^(factor x) = 2^n 2^f with n whole and |f| <= 1/2: adding 1.5 * 2^23 leaves n in the lowest bits
+ * of the sum. Returned is f; *exponent is n where a float has its exponent. */
 INLINE vec split_power(vec x, REAL factor, ivec *exponent) {
     const REAL rounder = 12582912;
     vec shifted = x * factor + rounder;
@@ -286,21 +288,11 @@ INLINE vec e_to_twice_minus_one(vec x) {
 
 #endif
 
-/* Beyond +-21 a sigmoid is within 1e-9 of its limit, and four denominators still have a product. */
-#define MOST_EXPONENT ((REAL)(DOUBLE_PRECISION ? 150 : 21))
+/* Not far beyond it e^x leaves the range of the numbers. Each gate has a division of its own: it is
+ * then 0 or 1 to the last digit at its limits, and has no slope that is a rounding. */
+#define MOST_EXPONENT ((REAL)(DOUBLE_PRECISION ? 700 : 87))
 
-/* Four activations by one division: with a denominator each, a b c d, 1/a = (b c d) / (a b c d). */
-INLINE void activate(const vec z[4], vec gate[4]) {
-    vec i = 1 + e_to_minus(clamp(z[0], MOST_EXPONENT));
-    vec f = 1 + e_to_minus(clamp(z[1], MOST_EXPONENT));
-    vec g = e_to_twice_minus_one(clamp(z[2], MOST_EXPONENT / 2));
-    vec o = 1 + e_to_minus(clamp(z[3], MOST_EXPONENT));
-    vec i_f = i * f, g_o = (g + 2) * o, both = 1 / (i_f * g_o);
-    gate[0] = both * g_o * f;
-    gate[1] = both * g_o * i;
-    gate[2] = both * i_f * o * g;
-    gate[3] = both * i_f * (g + 2);
-}
+INLINE vec sigmoid(vec x) { return 1 / (1 + e_to_minus(clamp(x, MOST_EXPONENT))); }
 
 INLINE vec hyperbolic_tangent(vec x) {
     vec e = e_to_twice_minus_one(clamp(x, MOST_EXPONENT / 2));
@@ -310,35 +302,36 @@ INLINE vec hyperbolic_tangent(vec x) {
 /* ---- Forward -------------------------------------------------------------------------------- */
 
 /* All steps of one layer; h goes to the next step and, through the dropout, to the layer above. */
-INLINE void forward_layer(const Layer *at, const Layer *up, int steps, const int nv) {
+INLINE void forward_layer(const Layer *at, const Layer *up, const Block *block, const int nv) {
     const int cells = at->cells, rows = at->rows;
-    for (int t = 0; t < steps; t++) {
+    for (int t = 0; t < block->steps; t++) {
         const vec *seen = at->seen + (int64_t)t * rows * nv;
         vec *h = at->seen + ((int64_t)(t + 1) * rows + at->below) * nv;
         for (int j = 0; j < cells; j++) {
             const REAL *w = at->packed + (int64_t)j * rows * 4;
             vec z[2][4];
             UNROLL for (int v = 0; v < nv; v++)
-                UNROLL for (int gate = 0; gate < 4; gate++) z[v][gate] = all(w[(rows - 1) * 4 + gate]);
+                UNROLL for (int gate = 0; gate < 4; gate++)
+                    z[v][gate] = all(w[(rows - 1) * 4 + gate]);
             for (int row = 0; row < rows - 1; row++)
                 UNROLL for (int v = 0; v < nv; v++)
                     UNROLL for (int gate = 0; gate < 4; gate++)
                         z[v][gate] += w[row * 4 + gate] * seen[row * nv + v];
             int64_t here = ((int64_t)t * cells + j) * nv;
             UNROLL for (int v = 0; v < nv; v++) {
-                vec gate[4];
-                activate(z[v], gate);
-                vec c = gate[1] * at->c[here + v] + gate[0] * gate[2];
-                vec tanh_c = hyperbolic_tangent(c);
-                UNROLL for (int k = 0; k < 4; k++) at->gates[(here * 4) + k * nv + v] = gate[k];
+                vec i = sigmoid(z[v][0]), f = sigmoid(z[v][1]), o = sigmoid(z[v][3]);
+                vec g = hyperbolic_tangent(z[v][2]);
+                vec c = f * at->c[here + v] + i * g, tanh_c = hyperbolic_tangent(c);
+                vec *gate = at->gates + here * 4 + v;
+                gate[0] = i, gate[nv] = f, gate[2 * nv] = g, gate[3 * nv] = o;
                 at->c[here + cells * nv + v] = c;
                 at->tanh_c[here + v] = tanh_c;
-                h[j * nv + v] = gate[3] * tanh_c;
+                h[j * nv + v] = o * tanh_c;
             }
         }
         if (!up) continue;
         vec *x = up->seen + (int64_t)t * up->rows * nv;
-        const vec *keep = at->dropout ? at->dropout + (int64_t)t * cells * nv : NULL;
+        const vec *keep = block->drops ? at->dropout + (int64_t)t * cells * nv : NULL;
         for (int n = 0; n < cells * nv; n++) {
             x[n] = h[n];
             if (keep) x[n] *= keep[n];
@@ -349,14 +342,13 @@ INLINE void forward_layer(const Layer *at, const Layer *up, int steps, const int
 /* h of each lane's own last step. */
 static void read_last_steps(Network *net, const Block *block) {
     const Layer *top = &net->layer[net->layers - 1];
-    const int width = block->nv * WIDTH;
+    const int nv = block->nv, width = nv * WIDTH;
     for (int l = 0; l < width; l++) {
         int64_t last = block->length[l];
-        const REAL *h = (const REAL *)(top->seen + (last * top->rows + top->below) * block->nv) + l;
-        const REAL *keep = (const REAL *)(top->dropout ? top->dropout + (last - 1) * top->cells * block->nv : NULL) + (top->dropout ? l : 0);
-        REAL *read = (REAL *)net->read + l;
-        for (int j = 0; j < top->cells; j++)
-            read[j * width] = keep ? h[j * width] * keep[j * width] : h[j * width];
+        const REAL *h = (const REAL *)(top->seen + (last * top->rows + top->below) * nv);
+        const vec *keep = block->drops ? top->dropout + (last - 1) * top->cells * nv : NULL;
+        for (int n = l; n < top->cells * width; n += width)
+            ((REAL *)net->read)[n] = keep ? h[n] * ((const REAL *)keep)[n] : h[n];
     }
 }
 
@@ -374,13 +366,6 @@ static void apply_head(Network *net, int nv) {
 
 /* ---- Backward ------------------------------------------------------------------------------- */
 
-/* The slope of a gate; 0 where roundings are all there is of it, since weights and inputs that it is
- * multiplied with may be huge. */
-INLINE vec slope(vec x) {
-    const REAL least = DOUBLE_PRECISION ? 2e-15 : 1e-6;
-    return (vec)((ivec)x & (ivec)(x > least));
-}
-
 /* The gradients of one step's gates, in place of the gates, and of c before the step. */
 INLINE void backward_gates(const Layer *at, int t, const int nv) {
     const int cells = at->cells;
@@ -391,11 +376,11 @@ INLINE void backward_gates(const Layer *at, int t, const int nv) {
             vec i = gate[0], f = gate[nv], g = gate[2 * nv], o = gate[3 * nv];
             vec tanh_c = at->tanh_c[here], dh = at->dh[j * nv + v];
             if (at->from_up) dh += at->from_up[here];
-            vec dc = at->dc[j * nv + v] + dh * o * slope(1 - tanh_c * tanh_c);
-            gate[0] = dc * g * slope(i * (1 - i));
-            gate[nv] = dc * at->c[here] * slope(f * (1 - f));
-            gate[2 * nv] = dc * i * slope(1 - g * g);
-            gate[3 * nv] = dh * tanh_c * slope(o * (1 - o));
+            vec dc = at->dc[j * nv + v] + dh * o * (1 - tanh_c * tanh_c);
+            gate[0] = dc * g * i * (1 - i);
+            gate[nv] = dc * at->c[here] * f * (1 - f);
+            gate[2 * nv] = dc * i * (1 - g * g);
+            gate[3 * nv] = dh * tanh_c * o * (1 - o);
             at->dc[j * nv + v] = dc * f;
         }
 }
@@ -517,7 +502,8 @@ static double forecast_loss(Network *net, const Block *block, enum loss loss, in
         for (int l = 0; l < width; l++) {
             REAL error = output[l] - target[l], is_there = l < block->lanes ? 1 : 0;
             REAL sign = (REAL)((error > 0) - (error < 0));
-            losses[l] = is_there * (loss == SQUARED ? error * error : sign == 0 ? error * 0 : error * sign);
+            REAL distance = sign == 0 ? error * 0 : error * sign; /* not a number: stays so */
+            losses[l] = is_there * (loss == SQUARED ? error * error : distance);
             output[l] = is_there * share * (loss == SQUARED ? 2 * error : sign);
         }
         for (int l = 0; l < block->lanes; l++) total += (double)losses[l];
@@ -585,7 +571,8 @@ static void draw_dropout(Network *net, const Block *block, uint32_t seed, uint32
                 }
                 philox(word, seed, step);
                 for (int n = 0; n < 4 && j + n < at->cells; n++)
-                    for (int l = 0; l < width; l++) to[n * width + l] = word[n][l] < least ? 0 : kept;
+                    for (int l = 0; l < width; l++)
+                        to[n * width + l] = word[n][l] < least ? 0 : kept;
             }
     }
 }
@@ -637,7 +624,8 @@ static Block block_at(const Network *net, const Samples *samples, const Batch *b
     return block;
 }
 
-static const REAL *first_row(const Network *net, const Samples *samples, const Block *block, int l) {
+static const REAL *first_row(const Network *net, const Samples *samples, const Block *block,
+                             int l) {
     return (const REAL *)samples->values + samples->starts[block->window[l]] * net->inputs;
 }
 
@@ -695,9 +683,9 @@ static void forward(Network *net, const Samples *samples, const Block *block) {
     for (int l = 0; l < net->layers; l++) {
         const Layer *at = &net->layer[l], *up = l + 1 < net->layers ? at + 1 : NULL;
         if (block->nv == 2)
-            forward_layer(at, up, block->steps, 2);
+            forward_layer(at, up, block, 2);
         else
-            forward_layer(at, up, block->steps, 1);
+            forward_layer(at, up, block, 1);
     }
     read_last_steps(net, block);
     apply_head(net, block->nv);
@@ -727,7 +715,8 @@ static double learn(Network *net, const Samples *samples, const Plan *plan, int6
     sort_by_length(net, samples, &batch);
     for (int64_t n = 0; n < batch.count;) {
         Block block = block_at(net, samples, &batch, n);
-        if (net->dropout > 0) draw_dropout(net, &block, plan->dropout_seed, (uint32_t)step);
+        block.drops = net->dropout > 0;
+        if (block.drops) draw_dropout(net, &block, plan->dropout_seed, (uint32_t)step);
         forward(net, samples, &block);
         total += block_loss(net, samples, &block, plan->loss, batch.count);
         backward(net, &block);
@@ -774,7 +763,8 @@ static void clip(Network *net, double most) {
 /* AdamW (Loshchilov and Hutter 2019) as PyTorch does it, with its betas and epsilon. */
 static void update(Network *net, double rate, double weight_decay, int64_t step) {
     const double beta_1 = 0.9, beta_2 = 0.999;
-    const REAL b1 = (REAL)beta_1, b2 = (REAL)beta_2, new_1 = (REAL)(1 - beta_1), new_2 = (REAL)(1 - beta_2);
+    const REAL b1 = (REAL)beta_1, new_1 = (REAL)(1 - beta_1);
+    const REAL b2 = (REAL)beta_2, new_2 = (REAL)(1 - beta_2);
     const REAL kept = (REAL)(1 - rate * weight_decay), epsilon = (REAL)1e-8;
     const REAL size = (REAL)(rate / (1 - pow(beta_1, (double)step)));
     const REAL scale = (REAL)(1 / sqrt(1 - pow(beta_2, (double)step)));
@@ -809,7 +799,7 @@ static int has_diverged(const double *check, double first_loss, double exploded)
 
 static enum status steps(Network *net, const Samples *samples, const Samples *watch,
                          const Plan *plan, Course *course) {
-    double summed = 0, best = INFINITY, asked = seconds();
+    double summed = 0, best = INFINITY, last_loss = NAN, asked = seconds();
     int64_t since = 0, checks_since = 0;
     pack(net);
     memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
@@ -820,6 +810,10 @@ static enum status steps(Network *net, const Samples *samples, const Samples *wa
         pack(net);
         if (step == 1) course->first_loss = loss;
         summed += loss, since++;
+        if (seconds() - asked >= plan->quiet_s) {
+            if (plan->on_check(plan->asked, step, last_loss)) return STOPPED;
+            asked = seconds();
+        }
         if (step % plan->check_every && step != plan->steps) continue;
 
         double *check = course->checks + 3 * course->count++;
@@ -827,11 +821,8 @@ static enum status steps(Network *net, const Samples *samples, const Samples *wa
         check[1] = check[2] = summed / (double)since;
         summed = 0, since = 0;
         if (watch) evaluate(net, watch, plan->loss, &check[2], NULL);
+        last_loss = check[2];
         if (has_diverged(check, course->first_loss, plan->exploded)) return DIVERGED;
-        if (seconds() - asked >= plan->quiet_s) {
-            if (plan->on_check(plan->asked, step, check[2])) return STOPPED;
-            asked = seconds();
-        }
         checks_since++;
         if (check[2] < best || !watch) {
             memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
@@ -847,7 +838,8 @@ static enum status train(const Shape *shape, void *weights, const Samples *sampl
     int64_t most_steps = longest(samples), watched = watch ? longest(watch) : 0;
     Network net;
     if (watched > most_steps) most_steps = watched;
-    if (!open_network(&net, shape, weights, most_steps, plan->batch, 1)) return NO_MEMORY;
+    int64_t most_batch = plan->batch > EVALUATED ? plan->batch : EVALUATED;
+    if (!open_network(&net, shape, weights, most_steps, most_batch, 1)) return NO_MEMORY;
     enum status status = steps(&net, samples, watch, plan, course);
     memcpy(weights, net.best, (size_t)net.weights * sizeof(REAL));
     close_network(&net);
@@ -859,7 +851,7 @@ static enum status run(const Shape *shape, const void *weights, const Samples *s
     Network net;
     Shape kept = *shape;
     kept.dropout = 0;
-    if (!open_network(&net, &kept, weights, longest(samples), 1024, 0)) return NO_MEMORY;
+    if (!open_network(&net, &kept, weights, longest(samples), EVALUATED, 0)) return NO_MEMORY;
     pack(&net);
     evaluate(&net, samples, loss, mean, outputs);
     close_network(&net);

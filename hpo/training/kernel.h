@@ -31,7 +31,7 @@ typedef struct {
     double clip_norm, weight_decay, exploded;
     uint32_t dropout_seed;
     double quiet_s; /* how long to go on without asking on_check */
-    int (*on_check)(void *asked, int64_t step, double watch_loss); /* 0: go on */
+    int (*on_check)(void *asked, int64_t step, double last_loss); /* 0: go on */
     void *asked;
 } Plan;
 

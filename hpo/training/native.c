@@ -28,8 +28,8 @@ static void *refuse_array(PyObject *from, const char *name, const char *wanted, 
     return NULL;
 }
 
-/* The array's numbers, and their count at *length; NULL with TypeError or ValueError set. `kind` is f (float32),
- * d (float64) or q (int64). */
+/* The array's numbers, and their count at *length; NULL with TypeError or ValueError set. `kind` is
+ * f (float32), d (float64) or q (int64). */
 static void *take(Buffers *held, PyObject *from, const char *name, char kind, int is_written,
                   int64_t *length) {
     const char *wanted = kind == 'q' ? "int64" : kind == 'f' ? "float32" : "float64";
@@ -44,7 +44,8 @@ static void *take(Buffers *held, PyObject *from, const char *name, char kind, in
     int is_right = kind == 'q' ? (*format == 'q' || *format == 'l') && view->itemsize == 8
                                : *format == kind && format[1] == 0;
     if (!is_right)
-        return PyErr_Format(PyExc_ValueError, "%s must be %s, not of format '%s'", name, wanted, format);
+        return PyErr_Format(PyExc_ValueError, "%s must be %s, not of format '%s'", name, wanted,
+                            format);
     *length = (int64_t)(view->len / view->itemsize);
     return view->buf;
 }
@@ -54,7 +55,8 @@ static const Kernel *kernels[8];
 #if defined(__x86_64__)
 static int runs_here(const char *name) {
     __builtin_cpu_init();
-    if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(name, "avx2"))
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!strcmp(name, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
@@ -71,7 +73,7 @@ static const Kernel *kernel_named(const char *name) {
 /* What `take` calls the kernel's floating-point numbers. */
 static char real_kind(const Kernel *kernel) { return kernel->real_bytes == 4 ? 'f' : 'd'; }
 
-/* ---- What is checked -------------------------------------------------------------------------- */
+/* ---- What is checked ------------------------------------------------------------------------ */
 
 static int refuse(const char *what, long long value, const char *right) {
     PyErr_Format(PyExc_ValueError, "%s is %lld, it must be %s", what, value, right);
@@ -90,13 +92,15 @@ static int take_net(Buffers *held, PyObject *from, int is_trained, Net *net) {
     const char *name;
     PyObject *cells, *weights;
     int64_t layers, below, count = 0;
-    if (!PyArg_ParseTuple(from, "sOiidO;a network is (kernel, cells, inputs, outputs, dropout, weights)",
+    if (!PyArg_ParseTuple(from,
+                          "sOiidO;a network is (kernel, cells, inputs, outputs, dropout, weights)",
                           &name, &cells, &net->shape.inputs, &net->shape.outputs,
                           &net->shape.dropout, &weights))
         return 0;
     if (!(net->kernel = kernel_named(name))) return 0;
     if (!(net->shape.cells = take(held, cells, "cells", 'q', 0, &layers))) return 0;
-    if (layers < 1 || layers > MOST_LAYERS) return refuse("the number of layers", layers, "1 to 64");
+    if (layers < 1 || layers > MOST_LAYERS)
+        return refuse("the number of layers", layers, "1 to 64");
     if (net->shape.inputs < 1) return refuse("inputs", net->shape.inputs, "at least 1");
     if (net->shape.outputs < 1) return refuse("outputs", net->shape.outputs, "at least 1");
     if (!(net->shape.dropout >= 0 && net->shape.dropout < 1)) {
@@ -128,7 +132,9 @@ static int take_samples(Buffers *held, PyObject *from, const Net *net, int needs
     PyObject *values, *starts, *lengths, *labels;
     long long lookback;
     int64_t rows, lengths_count, labels_count;
-    if (!PyArg_ParseTuple(from, "OOOOLp;samples are (values, starts, lengths, labels, lookback, anchored)",
+    if (!PyArg_ParseTuple(from,
+                          "OOOOLp;"
+                          "samples are (values, starts, lengths, labels, lookback, anchored)",
                           &values, &starts, &lengths, &labels, &lookback, &to->anchored))
         return 0;
     to->lookback = lookback;
@@ -153,7 +159,8 @@ static int take_samples(Buffers *held, PyObject *from, const Net *net, int needs
     int64_t targets = needs_targets && !to->labels ? net->shape.outputs : 0;
     for (int64_t n = 0; n < to->count; n++) {
         int64_t length = to->lengths ? to->lengths[n] : to->lookback, start = to->starts[n];
-        if (length < 1 || length > MOST_STEPS) return refuse("the steps of a window", length, "1 to 16777216");
+        if (length < 1 || length > MOST_STEPS)
+            return refuse("the steps of a window", length, "1 to 16777216");
         if (start < 0 || start > rows - length - targets)
             return refuse("the first row of a window", start, "such that its rows are all there");
         if (to->labels && (to->labels[n] < 0 || to->labels[n] >= net->shape.outputs))
@@ -184,7 +191,7 @@ static PyObject *told(enum status status, PyObject *result) {
     return PyErr_NoMemory();
 }
 
-/* ---- What Python calls ------------------------------------------------------------------------ */
+/* ---- What Python calls -------------------------------------------------------------------- */
 
 /* Asks Python whether to go on; holds the GIL for that. */
 typedef struct {
@@ -213,9 +220,10 @@ static PyObject *train_held(Buffers *held, PyObject *arguments) {
     unsigned int seed;
     int loss;
     int64_t order_count, checks_count;
-    if (!PyArg_ParseTuple(arguments, "OOOOOLiddLLdIdOO", &net_from, &samples_from, &watch_from, &order,
-                          &rates, &batch, &loss, &plan.clip_norm, &plan.weight_decay, &check_every,
-                          &patience, &plan.exploded, &seed, &plan.quiet_s, &checks, &asked.callable))
+    if (!PyArg_ParseTuple(arguments, "OOOOOLiddLLdIdOO", &net_from, &samples_from, &watch_from,
+                          &order, &rates, &batch, &loss, &plan.clip_norm, &plan.weight_decay,
+                          &check_every, &patience, &plan.exploded, &seed, &plan.quiet_s, &checks,
+                          &asked.callable))
         return NULL;
     if (!take_net(held, net_from, 1, &net)) return NULL;
     if (!take_samples(held, samples_from, &net, 1, &samples)) return NULL;
@@ -281,7 +289,8 @@ static PyObject *gradient_held(Buffers *held, PyObject *arguments) {
     int64_t count;
     double mean = 0;
     void *to;
-    if (!PyArg_ParseTuple(arguments, "OOOiIO", &net_from, &samples_from, &order, &loss, &seed, &to_from))
+    if (!PyArg_ParseTuple(arguments, "OOOiIO", &net_from, &samples_from, &order, &loss, &seed,
+                          &to_from))
         return NULL;
     if (!take_net(held, net_from, 0, &net)) return NULL;
     if (!take_samples(held, samples_from, &net, 1, &samples)) return NULL;

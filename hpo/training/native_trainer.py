@@ -3,14 +3,12 @@
 Shapes: B windows in a batch, T steps, F features, K outputs, N windows, P weights.
 """
 
-import importlib
-from types import ModuleType
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.training.trainer import (
     EXPLODED,
+    QUIET_S,
     Check,
     Examples,
     Loss,
@@ -30,7 +28,13 @@ from hpo.training.trainer import (
 )
 from hpo.training.weights import join, split
 
-QUIET_S = 0.05  # how long a training goes on without asking on_check
+try:
+    from hpo.training import _native
+except ImportError:  # not built when hpo was installed, or it does not load here
+    HAS_MODULE = False
+else:
+    HAS_MODULE = True
+
 LOSSES: tuple[Loss, ...] = ("absolute", "squared", "cross_entropy")  # by their number in kernel.h
 DIVERGED, STOPPED = 1, 2
 NO_LOSS = -1
@@ -38,7 +42,7 @@ NO_LOSS = -1
 
 def is_available() -> bool:
     """Whether the compiled module was built when hpo was installed, and loads here."""
-    return _module() is not None
+    return HAS_MODULE
 
 
 class NativeTrainer:
@@ -51,11 +55,9 @@ class NativeTrainer:
     device = "cpu"
 
     def __init__(self, kernel: str = "") -> None:
-        native = _module()
-        if native is None:
+        if not HAS_MODULE:
             raise ImportError("hpo was installed without its native engine")
-        self._native = native
-        self.kernel = kernel or native.kernels()[0]
+        self.kernel = kernel or _native.kernels()[0]
 
     def train(
         self,
@@ -73,34 +75,26 @@ class NativeTrainer:
         flat_P = join(shape, weights)
         checks = np.empty((len(plan.rates_S) // plan.check_every + 1, 3))
         try:
-            status, count, best_step, first_loss = self._native.train(
+            status, count, best_step, first_loss = _native.train(
                 self._network(shape, flat_P),
                 _windows(samples),
                 _windows(watch) if watch is not None else None,
-                np.ascontiguousarray(plan.order_SB),
-                np.ascontiguousarray(plan.rates_S),
-                plan.order_SB.shape[1],
-                LOSSES.index(plan.loss),
-                plan.clip_norm,
-                plan.weight_decay,
-                plan.check_every,
-                plan.patience,
-                EXPLODED[plan.loss],
-                plan.dropout_seed & 0xFFFFFFFF,
+                *_as_arguments(plan),
                 QUIET_S,
                 checks,
                 on_check,
             )
         except MemoryError as error:
             raise _out_of_memory(shape) from error
+        if status == STOPPED:
+            raise Stopped
         course = tuple(
             Check(step=int(step), train_loss=train_loss, watch_loss=watch_loss)
             for step, train_loss, watch_loss in checks[:count].tolist()
         )
-        if status == STOPPED:
-            raise Stopped
         if status == DIVERGED:
             refuse_divergence(course[-1], first_loss, plan.loss)
+            raise AssertionError("the kernel calls diverged what refuse_divergence does not")
         return Trained(weights=split(shape, flat_P), steps=best_step, checks=course)
 
     def predictor(self, shape: Shape, weights: Weights) -> Predictor:
@@ -126,32 +120,42 @@ class NativeTrainer:
         network = self._network(shape, join(shape, weights))
         return self._run(shape, network, _windows(samples), LOSSES.index(loss), None)
 
-    def _network(self, shape: Shape, flat_P: NDArray[np.float32]) -> tuple[object, ...]:
+    def _network(self, shape: Shape, flat_P: NDArray[np.float32]) -> "_native.Network":
         cells = np.array(shape.cells, dtype=np.int64)
         return (self.kernel, cells, shape.inputs, shape.outputs, shape.dropout, flat_P)
 
     def _run(
         self,
         shape: Shape,
-        network: tuple[object, ...],
-        windows: tuple[object, ...],
+        network: "_native.Network",
+        windows: "_native.Samples",
         loss: int,
         outputs_BK: NDArray[np.float32] | None,
     ) -> float:
         try:
-            return float(self._native.run(network, windows, loss, outputs_BK))
+            return float(_native.run(network, windows, loss, outputs_BK))
         except MemoryError as error:
             raise _out_of_memory(shape) from error
 
 
-def _module() -> ModuleType | None:
-    try:
-        return importlib.import_module("hpo.training._native")
-    except ImportError:
-        return None
+def _as_arguments(
+    plan: Plan,
+) -> tuple["_native.Ints", NDArray[np.float32], int, int, float, float, int, int, float, int]:
+    return (
+        np.ascontiguousarray(plan.order_SB),
+        np.ascontiguousarray(plan.rates_S),
+        plan.order_SB.shape[1],
+        LOSSES.index(plan.loss),
+        plan.clip_norm,
+        plan.weight_decay,
+        plan.check_every,
+        plan.patience,
+        EXPLODED[plan.loss],
+        plan.dropout_seed & 0xFFFFFFFF,
+    )
 
 
-def _windows(samples: Examples) -> tuple[object, ...]:
+def _windows(samples: Examples) -> "_native.Samples":
     values_RF = np.ascontiguousarray(samples.values_RF)
     starts_N = np.ascontiguousarray(samples.starts_N)
     match samples:

@@ -6,6 +6,7 @@ Shapes: B windows in a batch, T steps, F features, K outputs, N windows, S optim
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from hpo.training.network import Network, flatten, load, unload
 from hpo.training.trainer import (
+    QUIET_S,
     Check,
     Examples,
     Loss,
@@ -93,24 +95,23 @@ class TorchTrainer:
     ) -> Trained:
         windows = _on_device(samples, self.device)
         watched = _on_device(watch, self.device) if watch is not None else None
-        best = _Best(network)
+        best, asking = _Best(network), _Asking(on_check)
         checks: list[Check] = []
-        for step, train_loss, first_loss in self._steps(network, windows, plan):
+        for step, train_loss, first_loss in self._steps(network, windows, plan, asking):
             if watched is not None:
                 watch_loss = _evaluate(network, watched, plan.loss)
             else:
                 watch_loss = train_loss
             checks.append(Check(step=step, train_loss=train_loss, watch_loss=watch_loss))
             refuse_divergence(checks[-1], first_loss, plan.loss)
-            if not on_check(step, watch_loss):
-                raise Stopped
+            asking.last_loss = watch_loss
             best.look(network, step, watch_loss, always=watched is None)
             if watched is not None and best.checks_since >= plan.patience:
                 break
         return Trained(weights=best.weights, steps=best.step, checks=tuple(checks))
 
     def _steps(
-        self, network: Network, windows: "_Windows", plan: Plan
+        self, network: Network, windows: "_Windows", plan: Plan, asking: "_Asking"
     ) -> Iterator[tuple[int, float, float]]:
         """Take the plan's steps; whenever a check is due, yield what it needs.
 
@@ -137,6 +138,7 @@ class TorchTrainer:
             optimiser.step()
             summed, since = summed + value.detach(), since + 1
             first = value.detach() if step == 1 else first
+            asking.ask_if_due(step)
             if step % plan.check_every == 0 or step == last:
                 yield step, summed.item() / since, first.item()
                 network.train()
@@ -200,6 +202,21 @@ def _on_device(samples: Examples, device: str) -> _Windows:
     if isinstance(samples, Sequences):
         return _ToClassify(samples, device)
     return _ToForecast(samples, device)
+
+
+class _Asking:
+    """Asks `on_check` every `QUIET_S` and tells it the last check's loss."""
+
+    def __init__(self, on_check: OnCheck) -> None:
+        self.on_check, self.last_loss, self.asked_at = on_check, math.nan, perf_counter()
+
+    def ask_if_due(self, step: int) -> None:
+        """Raise Stopped where the training is to end."""
+        if perf_counter() - self.asked_at < QUIET_S:
+            return
+        if not self.on_check(step, self.last_loss):
+            raise Stopped
+        self.asked_at = perf_counter()
 
 
 class _Best:

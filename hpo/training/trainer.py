@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Weights = dict[str, NDArray[np.float32]]
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+QUIET_S = 0.05  # how long a training goes on without asking on_check
 OnCheck = Callable[[int, float], bool]
 Loss = Literal["absolute", "squared", "cross_entropy"]
 
@@ -191,10 +192,12 @@ class Trainer(Protocol):
 
         Without `watch` all steps are taken and the last weights returned.
 
-        `on_check` hears the step and the watched (else the training) loss at checks: at least about
-        ten times a second, not necessarily at every check. False ends the training; what it raises
-        comes through. Raises Diverged, OutOfMemory, Stopped; ValueError for arguments that do not
-        belong together (`check_fit`, `weights.join`).
+        `on_check` hears the step and the last check's watched (else training) loss, NaN before the
+        first: about every `QUIET_S`, or after the step where a step takes longer, and not
+        necessarily at every check. False ends the training; what it raises comes through.
+
+        Raises Diverged, OutOfMemory, Stopped; ValueError for arguments that do not belong together
+        (`check_fit`, `weights.join`).
         """
         ...
 

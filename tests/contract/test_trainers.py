@@ -1,5 +1,6 @@
 """What every engine promises: the protocol of hpo.training.trainer, kept by each of them."""
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -217,14 +218,16 @@ def test_without_watched_samples_all_steps_are_taken_and_the_last_weights_kept(
     assert (train(inner, longer).weights["head.bias"] != trained.weights["head.bias"]).any()
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_the_weights_of_the_lowest_watched_loss_are_restored(
-    trainer: Trainer, train: Train
+    trainer: Trainer, train: Train, dropout: float
 ) -> None:
     inner, watch = samples(wave(noise=1.0), 0, 20), samples(wave(noise=1.0), 90, 110)
-    trained = train(inner, plan(400, rate=0.03, windows=20), watch)
+    shape = replace(SHAPE, cells=(4, 3), dropout=dropout)
+    trained = train(inner, plan(400, rate=0.03, windows=20), watch, shape=shape)
     best = min(trained.checks, key=lambda check: check.watch_loss)
     assert trained.steps == best.step < trained.checks[-1].step
-    restored = trainer.loss(SHAPE, trained.weights, watch, "absolute")
+    restored = trainer.loss(shape, trained.weights, watch, "absolute")
     assert restored == pytest.approx(best.watch_loss, rel=1e-6)
     assert restored < 0.95 * trained.checks[-1].watch_loss
 
@@ -246,10 +249,15 @@ def test_a_check_tells_the_mean_training_loss_since_the_last(train: Train) -> No
     np.testing.assert_allclose(some, expected, rtol=1e-5)
 
 
-def test_a_check_tells_the_watched_loss_at_its_step(trainer: Trainer, train: Train) -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_check_tells_the_watched_loss_at_its_step_without_dropout(
+    trainer: Trainer, train: Train, dropout: float
+) -> None:
     inner, watch = samples(wave(noise=0.3)), samples(wave(noise=0.3), 90, 110)
-    check = train(inner, plan(10), watch).checks[0]
-    expected = trainer.loss(SHAPE, train(inner, plan(10)).weights, watch, "absolute")
+    shape = replace(SHAPE, dropout=dropout)
+    check = train(inner, plan(10), watch, shape=shape).checks[0]
+    last = train(inner, plan(10), shape=shape).weights
+    expected = trainer.loss(shape, last, watch, "absolute")
     assert check.watch_loss == pytest.approx(expected, rel=1e-6)
 
 
@@ -265,24 +273,38 @@ def test_the_first_loss_is_that_of_the_first_batch_before_any_step(
 # on_check: an engine need not call it at every check, so these trainings last a while
 
 
-def long_training(train: Train, on_check: OnCheck) -> Trained:
-    """Some tenths of a second in any engine, with a check at every step."""
+def long_training(train: Train, on_check: OnCheck, check_every: int = 1) -> Trained:
+    """Some tenths of a second in any engine."""
     inner = samples(wave(400, noise=0.3), 0, 300, lookback=24)
     order_SB = np.random.default_rng(1).integers(0, 300, size=(120, 128))
-    how = plan(120, order_SB=order_SB, check_every=1)
+    how = plan(120, order_SB=order_SB, check_every=check_every)
     return train(inner, how, None, on_check, Shape(inputs=1, outputs=1, cells=(64,)))
 
 
-def test_on_check_hears_checks_as_they_come(train: Train) -> None:
+def test_on_check_hears_the_step_and_the_last_checks_loss(train: Train) -> None:
     heard: list[tuple[int, float]] = []
 
     def hear(step: int, loss: float) -> bool:
         heard.append((step, loss))
         return True
 
-    checks = [(check.step, check.watch_loss) for check in long_training(train, hear).checks]
+    losses = [math.nan, *(check.watch_loss for check in long_training(train, hear).checks)]
     assert heard
-    assert heard == [check for check in checks if check in heard]
+    for step, loss in heard:
+        assert loss == pytest.approx(losses[step - 1], nan_ok=True)
+
+
+def test_on_check_is_asked_between_checks_too(train: Train) -> None:
+    heard: list[tuple[int, float]] = []
+
+    def hear_twice(step: int, loss: float) -> bool:
+        heard.append((step, loss))
+        return len(heard) < 2
+
+    with pytest.raises(Stopped):
+        long_training(train, hear_twice, check_every=120)
+    assert [math.isnan(loss) for _, loss in heard] == [True, True]
+    assert heard[0][0] < heard[1][0] < 120
 
 
 def test_on_check_can_stop_the_training(train: Train) -> None:

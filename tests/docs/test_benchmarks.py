@@ -70,6 +70,7 @@ def test_a_profile_tells_the_time_inside_the_engine_from_the_rest() -> None:
     assert found["statements"] > 0
     assert found["seconds"]["training"]["engine"] == pytest.approx(found["engine_s"], rel=0.5)
     assert found["seconds"]["main"]["SQL"] > 0
+    assert found["seconds"]["main"]["suggestion"] > 0
     for seconds in found["seconds"].values():  # nothing is counted twice: no rest is negative
         assert min(seconds.values()) > -1e-3
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, create_trial
 
 from hpo.data.prepare import Prepared
 from hpo.search.space import distributions, into_bound, to_candidate
-from hpo.search.suggestion import suggest
+from hpo.search.suggestion import suggest_together
 from hpo.sizing.bound import fits
 from hpo.training.device import use_threads
 from tests.unit.search.fake_trainer import tiny_prepared
@@ -45,7 +45,7 @@ def trials(prepared: Prepared, count: int) -> list[FrozenTrial]:
     found: list[FrozenTrial] = []
     looks_back = prepared.study.search.sampler in ("tpe", "gp")
     for number in range(count):
-        params = suggest(prepared, found if looks_back else [], number)
+        [params] = suggest_together(prepared, found if looks_back else [], [number])
         cells = to_candidate(params, prepared.study, prepared.lookbacks).cells
         made = create_trial(
             value=math.inf if number % 9 == 8 else 1 / sum(cells),

@@ -127,7 +127,7 @@ def test_continuous_integration_runs_make_test() -> None:
     assert "make test" in script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("target", ["install", "run", "test", "lint", "wheel"])
+@pytest.mark.parametrize("target", ["install", "run", "test", "lint", "wheel", "bench", "evidence"])
 def test_make_knows_a_target_and_what_to_do_for_it(target: str) -> None:
     plan = subprocess.run(
         ["make", "--dry-run", "--always-make", target],

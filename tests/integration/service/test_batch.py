@@ -14,6 +14,7 @@ from hpo.service.answers import answer_of
 from hpo.service.batch import NATIVE_TRIALS_AT_ONCE, trials_at_once
 from hpo.service.claims import LeaseLost, beat, release, take
 from hpo.service.database import Database
+from hpo.service.registry import enroll
 from hpo.service.results import Origin
 from hpo.service.status import progress
 from hpo.service.worker import Worker
@@ -81,6 +82,55 @@ def test_a_slot_that_was_given_back_is_taken_together_with_others(database_url: 
         open_trials(database)
         assert release(database, take(database, "tiny", "ann", most=2))
         assert numbers(database, "bob") == [1, 2, 3, 4]
+
+
+def test_workers_that_live_share_the_open_trials(database_url: str) -> None:
+    with opened(database_url) as database:
+        open_trials(database, budget={"trials": 9})
+        for name in ("ann", "bob", "gone"):
+            enroll(database, name, "tiny", "cpu")
+        submit(database, tiny_study(name="other"))
+        enroll(database, "elsewhere", "other", "cpu")
+        change(database_url, "UPDATE hpo_worker SET last_beat = 1 WHERE id = 'gone'")
+        assert numbers(database) == [1, 2, 3, 4]  # half of nine, but no more than four
+        assert numbers(database, "bob") == [5, 6, 7]
+        assert numbers(database) == [8]
+        assert numbers(database, "bob") == [9]
+
+
+def test_a_worker_alone_takes_all_that_it_may(database_url: str) -> None:
+    with opened(database_url) as database:
+        open_trials(database)
+        enroll(database, "ann", "tiny", "cpu")
+        assert numbers(database) == [1, 2, 3, 4]
+        assert numbers(database) == [5, 6]
+
+
+def test_after_an_unexpected_error_slots_are_taken_again_alone_and_last(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        open_trials(database)
+        assert release(database, take(database, "tiny", "ann", most=3))
+        studies.count_failure(database, "tiny")
+        assert numbers(database) == [4, 5, 6]
+        assert [numbers(database) for _ in range(4)] == [[1], [2], [3], []]
+    assert look(database_url, "SELECT DISTINCT deaths FROM hpo_slot") == [(0,)]
+
+
+def test_a_trial_with_an_unexpected_error_leaves_its_neighbours_their_outcomes(
+    sqlite_url: str,
+) -> None:
+    def fail(shape: Shape) -> None:
+        if shape.cells == (3,):
+            raise ValueError("of one trial")
+
+    with opened(sqlite_url) as database:
+        open_trials(database, budget={"trials": 4})
+        worker(database, FakeTrainer(before=fail)).run()
+        assert studies.state(database, "tiny") == "failed"
+    unended = "SELECT number, deaths FROM hpo_slot WHERE kind = 'trial' AND state <> 'ended'"
+    assert look(sqlite_url, unended) == [(2, 0)]
 
 
 def test_leases_of_a_batch_are_extended_together_or_not_at_all(database_url: str) -> None:

@@ -5,7 +5,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.prepare import Prepared
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
-from hpo.search.suggestion import suggest
+from hpo.search.suggestion import suggest_together
 from hpo.service import studies, trials
 from hpo.service.claims import Claim, LeaseLost
 from hpo.service.database import Database
@@ -117,7 +117,8 @@ def test_a_suggestion_is_repeated_from_the_trials_it_saw(sqlite_url: str) -> Non
     seen = last.user_attrs["facts"]["seen"]
     assert seen == [1, 2, 4, 5, 7, 8, 10]
     history = [trial for trial in found if trial.number in seen]
-    assert suggest(PREPARED, history, number=last.user_attrs["slot"] - 1) == last.params
+    number = last.user_attrs["slot"] - 1
+    assert suggest_together(PREPARED, history, [number]) == [last.params]
 
 
 @pytest.mark.parametrize(

@@ -29,18 +29,6 @@ def test_dropout_neither_follows_nor_moves_torchs_own_generator() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_on_check_hears_every_check() -> None:
-    heard: list[tuple[int, float]] = []
-
-    def hear(step: int, loss: float) -> bool:
-        heard.append((step, loss))
-        return True
-
-    trained = train(samples(wave(), 90, 110), hear)
-    assert heard == [(check.step, check.watch_loss) for check in trained.checks]
-    assert [step for step, _ in heard] == [10, 20, 30, 40, 50, 60]
-
-
 @pytest.mark.parametrize(
     "error",
     [
