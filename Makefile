@@ -54,6 +54,8 @@ evidence: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/trials_at_once.py airline gdp --seeds 3 --threads 1 > $(EVIDENCE)/trials-at-once.txt
 	$(BIN)/python benchmarks/engine.py --cells 2,8,32,128 --layers 1,3 --inputs 1,8 --steps 12,168 \
 	--batch 32,128 --rounds 3 > $(EVIDENCE)/steps-shapes.txt
+	$(BIN)/python benchmarks/engine.py --cells 64,96,128 --layers 2,3 --steps 12,48 --rounds 3 \
+	> $(EVIDENCE)/steps-limit.txt
 
 # One file in dist/ for this system and kind of processor, and for Python 3.11 and all later ones.
 wheel: $(BIN)/python

@@ -5,20 +5,20 @@ from typing import Literal
 from hpo.training.device import describe_device, resolve_device, use_threads
 from hpo.training.trainer import Shape, Trainer
 
-NATIVE_UP_TO_CELLS = 128  # in the widest layer; chosen by benchmarks/engine.py
+NATIVE_UP_TO_CELLS = 96  # in the widest layer; chosen by benchmarks/engine.py
 ACCELERATORS = ("cuda", "mps")
 
 Engine = Literal["native", "torch"]
 
 
 def resolve_engine(asked: str, device_asked: str) -> str:
-    """The policy that a study keeps: `native`, `torch`, or `native-to-128` where it is left open.
+    """The policy that a study keeps: `native`, `torch`, or `native-to-96` where it is left open.
 
-    `native-to-128`: networks whose widest layer has at most 128 cells are trained natively on the
+    `native-to-96`: networks whose widest layer has at most 96 cells are trained natively on the
     processor, wider ones by torch. Accelerators are torch's alone.
 
     >>> resolve_engine("auto", "auto"), resolve_engine("auto", "cuda")
-    ('native-to-128', 'torch')
+    ('native-to-96', 'torch')
     """
     if asked != "auto":
         return asked
@@ -30,7 +30,7 @@ def engine_for(policy: str, cells: tuple[int, ...]) -> Engine:
 
     The number of cells is read from the policy: a study keeps its own when the default changes.
 
-    >>> engine_for("native-to-128", (8, 128)), engine_for("native-to-128", (8, 129))
+    >>> engine_for("native-to-96", (8, 96)), engine_for("native-to-96", (8, 97))
     ('native', 'torch')
     """
     if not wants_native(policy):

@@ -35,7 +35,7 @@ from tests.integration.service.test_processes import IN_MID_TRIAL, START_S, work
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_study
 from tests.waiting import eventually
 
-NATIVE = "native-to-48"
+NATIVE = "native-to-96"
 STATEMENTS = 32  # of a trial: 24 are Optuna's to write it with five parameters, and to tell it
 
 
@@ -324,7 +324,7 @@ def halted_in_mid_batch(url: str, process: Any) -> list[tuple[Any, ...]]:
 
 
 def test_networks_that_an_engine_against_the_policy_trained_are_told() -> None:
-    cells = {0: (4,), 1: (60,)}
+    cells = {0: (4,), 1: (100,)}
     native, torch, wide = (
         Origin(trial=trial, engine=engine, device="cpu", networks=12)
         for trial, engine in ((0, "native"), (0, "torch"), (1, "torch"))

@@ -47,7 +47,7 @@ def test_the_policy_follows_from_what_was_asked(asked: str, device: str, policy:
 def test_the_widest_layer_decides_where_the_engine_was_left_open(cells: tuple[int, ...]) -> None:
     assert engine_for("native", cells) == "native"
     assert engine_for("torch", cells) == "torch"
-    assert engine_for(POLICY, cells) == ("native" if max(cells) <= 128 else "torch")
+    assert engine_for(POLICY, cells) == ("native" if max(cells) <= 96 else "torch")
 
 
 def test_a_study_keeps_the_limit_it_was_submitted_with() -> None:
@@ -70,8 +70,8 @@ def test_without_the_native_engine_torch_trains_in_its_place_on_the_processor(
 @pytest.mark.skipif(not native_is_available(), reason="no native engine in this installation")
 def test_each_network_is_trained_by_the_engine_of_its_size() -> None:
     engines = Engines(POLICY, "cpu")
-    assert engines.trainer_for(shape(4, 128)).name == "native"
-    assert engines.trainer_for(shape(4, 129)).name == "torch"
+    assert engines.trainer_for(shape(4, 96)).name == "native"
+    assert engines.trainer_for(shape(4, 97)).name == "torch"
     assert Engines("native", "auto").trainer_for(shape(400)).name == "native"
     assert Engines("torch", "cpu").trainer_for(shape(4)).name == "torch"
 
@@ -95,7 +95,7 @@ def test_a_study_of_native_networks_needs_no_torch() -> None:
         "engine.native_is_available = lambda: True;"
         f"engines = engine.Engines('{POLICY}', 'auto');"
         "import hpo.service.worker;"
-        "print(engines.device(128), engines.threads(2), 'torch' in sys.modules)"
+        "print(engines.device(96), engines.threads(2), 'torch' in sys.modules)"
     )
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
