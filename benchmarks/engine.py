@@ -10,7 +10,6 @@ MKL_ENABLE_INSTRUCTIONS=AVX2 in the environment.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -33,6 +32,7 @@ from step_engines import (
     taken_at_once,
 )
 from step_work import Case, gflops
+from telling import tell
 
 from hpo.training.engine import engine_for, resolve_engine
 
@@ -173,12 +173,12 @@ def main() -> int:
         )
         for case in track(cases(options), console=aside, transient=True, disable=options.json)
     ]
-    if options.json:
-        found = {"rows": rows, "gemm_gflops": gemm, "threads": options.threads}
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        width = max(Console().width, NARROWEST)
-        Console(width=width).print(table(rows, gemm, options.threads))
+    tell(
+        {"rows": rows, "gemm_gflops": gemm, "threads": options.threads},
+        lambda: table(rows, gemm, options.threads),
+        as_json=options.json,
+        narrowest=NARROWEST,
+    )
     return 0
 
 

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from peer_work import Work
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+from telling import tell
 
 FOLDER = Path(__file__).resolve().parent
 ENVIRONMENT = FOLDER.parent / "build" / "peers-venv"
@@ -181,11 +181,12 @@ def main() -> int:
     """Compare what the command line asks for and print it."""
     options = parse(sys.argv[1:])
     rows, floor = compare(options), floor_mae(options.rows, seed=options.seed)
-    if options.json:
-        sys.stdout.write(json.dumps({"rows": rows, "floor_mae": floor}) + "\n")
-    else:
-        width = max(Console().width, NARROWEST)
-        Console(width=width).print(table(rows, options, floor))
+    tell(
+        {"rows": rows, "floor_mae": floor},
+        lambda: table(rows, options, floor),
+        as_json=options.json,
+        narrowest=NARROWEST,
+    )
     return 0
 
 

@@ -8,7 +8,6 @@ predict, loss).
 
 import argparse
 import inspect
-import json
 import os
 import sys
 import tempfile
@@ -18,10 +17,10 @@ from types import ModuleType
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy.engine.default import DefaultDialect
 from study_runs import run_here
+from telling import tell
 from time_shares import MAIN, TimeShares, replace_everywhere
 
 from hpo import api
@@ -196,10 +195,7 @@ def main() -> int:
     options = parse(sys.argv[1:])
     usual = ROOT / "studies" / ("airline.toml" if options.quick else "oil.toml")
     found = run_study(options.source or str(usual), overrides_of(options), options.threads)
-    if options.json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        Console().print(table(found))
+    tell(found, lambda: table(found), as_json=options.json)
     return 0
 
 

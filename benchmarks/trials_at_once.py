@@ -7,7 +7,6 @@ answer's, of networks from fresh seeds; lower is better.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from study_runs import run_here
+from telling import tell
 
 from hpo import api
 from hpo.service import batch
@@ -102,10 +102,11 @@ def main() -> int:
     aside = Console(stderr=True)
     watched = track(runs, console=aside, transient=True, disable=options.json)
     rows = [run_study(name, at_once, seed, options) for name, at_once, seed in watched]
-    if options.json:
-        sys.stdout.write(json.dumps({"rows": rows, "threads": options.threads}) + "\n")
-    else:
-        Console().print(table(rows, options))
+    tell(
+        {"rows": rows, "threads": options.threads},
+        lambda: table(rows, options),
+        as_json=options.json,
+    )
     return 0
 
 

@@ -13,7 +13,15 @@ from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
 from hpo.fitting.fit import Fitted
 from hpo.fitting.pool import FAILURES, Failure, Job, TrainingTime
-from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned, Rival
+from hpo.search.outcome import (
+    Completed,
+    Infeasible,
+    NetworkRecord,
+    Outcome,
+    Pruned,
+    Rival,
+    stack_losses,
+)
 from hpo.search.pruning import keep
 from hpo.sizing.metric import score
 from hpo.sizing.resampling import Origins
@@ -29,7 +37,10 @@ WORSE = "clearly worse than the best trial after one pass over the folds"
 
 
 class Networks:
-    """The networks of one trial: those recorded, and those that are still to be trained."""
+    """The networks of one trial on some folds: those recorded, and those still to be trained.
+
+    Together they may train `limit_s` seconds; `steps`: see fit_network.
+    """
 
     def __init__(
         self,
@@ -37,29 +48,41 @@ class Networks:
         trial: int,
         candidate: Candidate,
         recorded: Mapping[Key, NetworkRecord],
+        *,
+        folds: Sequence[Fold],
+        limit_s: float,
+        steps: int = 0,
     ) -> None:
         self.prepared, self.trial, self.candidate = prepared, trial, candidate
+        self.folds, self.steps = folds, steps
         self.results: dict[Key, NetworkRecord | Failure] = dict(recorded)
-        self.time = TrainingTime(
-            prepared.study.budget.trial_timeout_s,
-            spent_s=sum(record.wall_s for record in recorded.values()),
-        )
+        spent_s = sum(record.wall_s for record in recorded.values())
+        self.time = TrainingTime(limit_s, spent_s=spent_s)
 
     def missing(self, seeds: Sequence[int]) -> list[Job]:
         """The jobs of these seeds over all folds that have no record."""
         return [
-            Job(trial=self.trial, fold=fold, candidate=self.candidate, seed=seed, time=self.time)
+            Job(
+                trial=self.trial,
+                fold=fold,
+                candidate=self.candidate,
+                seed=seed,
+                time=self.time,
+                steps=self.steps,
+            )
             for seed in seeds
-            for fold in self.prepared.folds
+            for fold in self.folds
             if (fold.number, seed) not in self.results
         ]
 
     def losses(self, seeds: Sequence[int]) -> NDArray[np.float64]:
         """losses_SO of these seeds, all trained. Raises what makes the trial infeasible."""
-        folds = self.prepared.folds
-        rows = [[usable(self.results[fold.number, seed]) for fold in folds] for seed in seeds]
+        folds = [fold.number for fold in self.folds]
+        keys = [(fold, seed) for seed in seeds for fold in folds]
+        losses_SO = stack_losses({key: usable(self.results[key]) for key in keys}, folds, seeds)
+        assert losses_SO is not None, "every network of these seeds is here"
         self.time.refuse_over()
-        return np.stack([np.concatenate([r.losses_O for r in row]) for row in rows])
+        return losses_SO
 
 
 def run_trials(batch: Sequence[Networks], train: Train, rival: Rival | None) -> list[Outcome]:
@@ -69,15 +92,16 @@ def run_trials(batch: Sequence[Networks], train: Train, rival: Rival | None) -> 
     known before (`rival`; None: none yet), then the other seeds of those that were kept. A network
     that fails makes its trial infeasible and ends nothing else.
     """
-    _train(batch, range(1), train)
+    train_missing(batch, range(1), train)
     ended = {networks.trial: _first_look(networks, rival) for networks in batch}
     kept = [networks for networks in batch if ended[networks.trial] is None]
     if kept:
-        _train(kept, range(1, kept[0].prepared.study.validation.seeds), train)
+        train_missing(kept, range(1, kept[0].prepared.study.validation.seeds), train)
     return [ended[networks.trial] or _judge(networks) for networks in batch]
 
 
-def _train(batch: Sequence[Networks], seeds: Sequence[int], train: Train) -> None:
+def train_missing(batch: Sequence[Networks], seeds: Sequence[int], train: Train) -> None:
+    """Train at once what these trials lack of these seeds, and give each its results."""
     by_trial = {networks.trial: networks for networks in batch}
     jobs = [job for networks in batch for job in networks.missing(seeds)]
     for job, result in train(jobs).items():

@@ -3,6 +3,7 @@
 Shapes: S seeds, O origins of all folds one after another.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,15 @@ class NetworkRecord:
     wall_s: float
     engine: str
     device: str
+
+
+def stack_losses(
+    records: Mapping[tuple[int, int], NetworkRecord], folds: Sequence[int], seeds: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """losses_SO of a trial's records, the folds one after another; None when a network lacks."""
+    if any((fold, seed) not in records for fold in folds for seed in seeds):
+        return None
+    return np.stack([np.concatenate([records[f, s].losses_O for f in folds]) for s in seeds])
 
 
 @dataclass(frozen=True, kw_only=True)

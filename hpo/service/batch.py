@@ -98,6 +98,8 @@ def _networks(
             trial.number,
             to_candidate(trial.params, study, prepared.lookbacks),
             recorded.get(trial.number, {}),
+            folds=prepared.folds,
+            limit_s=study.budget.trial_timeout_s,
         )
         for trial in running
     ]

@@ -19,6 +19,9 @@ from hpo.service.tables import slots, studies, workers
 LEASE_S = 10.0
 SILENCE_S = 3 * LEASE_S  # a worker that was silent for longer is taken for dead
 Kind = Literal["benchmark", "trial", "verdict"]
+_EACH_SLOT = slots.update().where(  # of a list of rows that name them
+    slots.c.study == sa.bindparam("of_study"), slots.c.number == sa.bindparam("slot")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,13 +173,10 @@ def _is_unfinished(connection: Connection, verdict: Any) -> bool:
 
 def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
     """Give slots their trials' numbers. Raises LeaseLost."""
-    bound = slots.update().where(
-        slots.c.study == sa.bindparam("of_study"), slots.c.number == sa.bindparam("slot")
-    )
     with database.transaction() as connection:
         held(connection, [claim for claim, _ in trials])
         connection.execute(
-            bound.values(trial=sa.bindparam("made")),
+            _EACH_SLOT.values(trial=sa.bindparam("made")),
             [{"of_study": c.study, "slot": c.number, "made": trial} for c, trial in trials],
         )
 
@@ -184,13 +184,10 @@ def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
 def settle(database: Database, settlements: Sequence[Settlement], **study_values: Any) -> None:
     """End slots, and set values of the study's row in the same transaction. Raises LeaseLost."""
     claims = [settlement.claim for settlement in settlements]
-    ended = slots.update().where(
-        slots.c.study == sa.bindparam("of_study"), slots.c.number == sa.bindparam("slot")
-    )
     with database.transaction() as connection:
         held(connection, claims)
         connection.execute(
-            ended.values(
+            _EACH_SLOT.values(
                 state="ended",
                 expires_at=None,
                 outcome=sa.bindparam("ending"),

@@ -5,7 +5,8 @@ Every network of the race is recorded like those of the trials (under its trial,
 interrupted goes on where it was.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,16 +14,14 @@ import numpy as np
 from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
 from hpo.fitting.material import window_count
-from hpo.fitting.pool import Failure, Job, TrainingTime
-from hpo.search.objective import Key, Train, origins_of, usable
-from hpo.search.outcome import NetworkRecord
+from hpo.search.objective import Networks, Train, origins_of, train_missing
+from hpo.search.outcome import stack_losses
 from hpo.search.space import to_candidate
 from hpo.service import results, studies
 from hpo.service.database import Database
 from hpo.service.trials import all_trials, is_feasible
 from hpo.sizing.bound import parameters
 from hpo.sizing.race import run_race
-from hpo.sizing.resampling import Floats
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
 from hpo.spec.candidate import Candidate
 from hpo.spec.words import size_in_words
@@ -49,7 +48,7 @@ def complete_entrants(
     folds, seeds = _numbers(prepared), range(stored.spec.validation.seeds)
     found = []
     for trial in all_trials(database, stored.optuna_id):
-        losses_SO = results.stack_losses(recorded.get(trial.number, {}), folds, seeds)
+        losses_SO = stack_losses(recorded.get(trial.number, {}), folds, seeds)
         if trial.value is None or not is_feasible(trial) or losses_SO is None:
             continue
         cells = to_candidate(trial.params, stored.spec, prepared.lookbacks).cells
@@ -93,12 +92,12 @@ class FinalRace:
 
         One whose networks cannot all be trained falls out, with a warning.
         """
-        trials = [entrant.trial for entrant in finalists]
-        results_of = self._train(trials, self.prepared.folds)
+        batch = [self._networks(entrant.trial, self.prepared.folds) for entrant in finalists]
+        train_missing(batch, self.fresh, self.train)
         raced = []
-        for entrant in finalists:
+        for entrant, networks in zip(finalists, batch, strict=True):
             try:
-                losses_SO = self._losses(results_of[entrant.trial], self.prepared.folds)
+                losses_SO = networks.losses(self.fresh)
             except (Diverged, OutOfMemory) as error:
                 self.warnings.append(
                     f"the finalist with {size_in_words(entrant.cells)} (trial {entrant.trial}) fell"
@@ -108,38 +107,16 @@ class FinalRace:
                 raced.append(replace(entrant, losses_SO=losses_SO))
         return raced
 
-    def _losses(
-        self, trained: Mapping[Key, NetworkRecord | Failure], folds: Sequence[Fold]
-    ) -> Floats:
-        """losses_SO of the fresh seeds. Raises what makes one of them unusable."""
-        rows = [[usable(trained[f.number, seed]).losses_O for f in folds] for seed in self.fresh]
-        return np.stack([np.concatenate(row) for row in rows])
-
-    def _train(
-        self, trials: Sequence[int], folds: Sequence[Fold], *, steps: int = 0
-    ) -> dict[int, dict[Key, NetworkRecord | Failure]]:
-        """The results of these trials' networks with fresh seeds: recorded, or trained now."""
-        found: dict[int, dict[Key, NetworkRecord | Failure]] = {
-            trial: dict(self.recorded.get(trial, {})) for trial in trials
-        }
-        time = TrainingTime()
-        jobs = [
-            Job(
-                trial=trial,
-                fold=fold,
-                candidate=self.candidate(trial),
-                seed=seed,
-                time=time,
-                steps=steps,
-            )
-            for trial in trials
-            for seed in self.fresh
-            for fold in folds
-            if (fold.number, seed) not in found[trial]
-        ]
-        for job, result in self.train(jobs).items():
-            found[job.trial][job.fold.number, job.seed] = result
-        return found
+    def _networks(self, trial: int, folds: Sequence[Fold], *, steps: int = 0) -> Networks:
+        return Networks(
+            self.prepared,
+            trial,
+            self.candidate(trial),
+            self.recorded.get(trial, {}),
+            folds=folds,
+            limit_s=math.inf,
+            steps=steps,
+        )
 
     def judge(self, finalists: list[Entrant]) -> Judgement:
         """The verdict on finalists with fresh seeds, beside the benchmarks."""
@@ -156,12 +133,13 @@ class FinalRace:
 
     def test(self, chosen: Entrant) -> Tested:
         """Refit on all rows before the test span, for the median steps, and forecast it once."""
-        steps, test = self._refit_steps(chosen.trial), self.prepared.test
-        results_of = self._train([chosen.trial], [test], steps=steps)[chosen.trial]
+        steps = self._refit_steps(chosen.trial)
+        networks = self._networks(chosen.trial, [self.prepared.test], steps=steps)
+        train_missing([networks], self.fresh, self.train)
         refits = []
         for seed in self.fresh:
             try:
-                refits.append(usable(results_of[test.number, seed]).losses_O)
+                refits.append(networks.losses([seed])[0])
             except (Diverged, OutOfMemory) as error:
                 self.warnings.append(f"a refit for the test span fell out: {error}")
         if not refits:

@@ -80,15 +80,6 @@ def networks_of(
     return found
 
 
-def stack_losses(
-    records: Mapping[tuple[int, int], NetworkRecord], folds: Sequence[int], seeds: Sequence[int]
-) -> Losses | None:
-    """losses_SO of a trial's records, the folds one after another; None when a network lacks."""
-    if any((fold, seed) not in records for fold in folds for seed in seeds):
-        return None
-    return np.stack([np.concatenate([records[f, s].losses_O for f in folds]) for s in seeds])
-
-
 def made_by(database: Database, study: str) -> list[Origin]:
     """The engines and devices that trained the networks of the study's trials."""
     made = (networks.c.trial, networks.c.engine, networks.c.device)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from hpo.data.prepare import Prepared
-from hpo.search.outcome import Completed, Rival
+from hpo.search.outcome import Completed, Rival, stack_losses
 from hpo.search.pruning import seed_spread
 from hpo.service import results
 from hpo.service.database import Database
@@ -40,6 +40,6 @@ class Rivals:
         recorded = results.networks_of(self.database, study.name, new)
         for number in new:
             networks = recorded.get(number, {})
-            found_SO = results.stack_losses(networks, folds, range(study.validation.seeds))
+            found_SO = stack_losses(networks, folds, range(study.validation.seeds))
             if found_SO is not None:
                 self.losses[number] = found_SO

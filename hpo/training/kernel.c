@@ -456,7 +456,7 @@ INLINE void backward_layer(Network *net, int l, const Block *block, const int nv
         if (down) {
             vec *to = down->from_up + (int64_t)t * down->cells * nv;
             pull(at, dgate, 0, down->cells, to, nv);
-            for (int n = 0; down->dropout && n < down->cells * nv; n++)
+            for (int n = 0; block->drops && n < down->cells * nv; n++)
                 to[n] *= down->dropout[(int64_t)t * down->cells * nv + n];
         }
         if (done - t == chunk || t == 0) add_gradient(at, t, done, nv), done = t;
@@ -480,7 +480,7 @@ static void backward_head(Network *net, const Block *block) {
             gradient[cells] += d;
         }
     }
-    if (!top->dropout) return;
+    if (!block->drops) return;
     for (int l = 0; l < width; l++) {
         const REAL *keep = (const REAL *)(top->dropout + (block->length[l] - 1) * cells * nv) + l;
         for (int j = 0; j < cells; j++) ((REAL *)net->dread)[j * width + l] *= keep[j * width];
@@ -849,9 +849,7 @@ static enum status train(const Shape *shape, void *weights, const Samples *sampl
 static enum status run(const Shape *shape, const void *weights, const Samples *samples,
                        enum loss loss, double *mean, void *outputs) {
     Network net;
-    Shape kept = *shape;
-    kept.dropout = 0;
-    if (!open_network(&net, &kept, weights, longest(samples), EVALUATED, 0)) return NO_MEMORY;
+    if (!open_network(&net, shape, weights, longest(samples), EVALUATED, 0)) return NO_MEMORY;
     pack(&net);
     evaluate(&net, samples, loss, mean, outputs);
     close_network(&net);

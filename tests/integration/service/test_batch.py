@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from hpo.search.outcome import stack_losses
 from hpo.service import heart, results, studies, trials
 from hpo.service.advice import engines_that_differ
 from hpo.service.answers import answer_of
@@ -342,6 +343,6 @@ def test_losses_of_a_batch_are_those_of_its_trials(sqlite_url: str) -> None:
         one = run_to_the_end(database)
         recorded = results.networks_of(database, "tiny")
         for trial in trials.all_trials(database, one.study.optuna_id):
-            losses_SO = results.stack_losses(recorded[trial.number], range(2), range(1))
+            losses_SO = stack_losses(recorded[trial.number], range(2), range(1))
             assert losses_SO is not None
             assert trial.value == pytest.approx(np.mean(losses_SO))

@@ -64,7 +64,9 @@ class Stage:
 
 
 def networks(trial: int = 0, recorded: Records | None = None) -> Networks:
-    return Networks(PREPARED, trial, CANDIDATE, recorded or {})
+    limit_s = PREPARED.study.budget.trial_timeout_s
+    given = {"folds": PREPARED.folds, "limit_s": limit_s}
+    return Networks(PREPARED, trial, CANDIDATE, recorded or {}, **given)
 
 
 def rival(loss: float) -> Rival:
