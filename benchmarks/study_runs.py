@@ -1,22 +1,22 @@
 """Running a whole study in this process, by one worker."""
 
 import os
+import threading
 
 from hpo import api
-from hpo.data.load import to_parquet
-from hpo.service import studies, worker
-from hpo.training.engine import resolve_engine
+from hpo.service.executor import InProcess
+from hpo.service.work import Worker
 
 
 def run_here(question: api.Question, url: str, *, threads: int) -> None:
     """Submit the study to the database and serve it until it has ended."""
-    study = question.study
+    study = api.submit_question(question, storage=url)
     with api.opened(url) as database:
-        studies.submit(
+        Worker(
             database,
-            study,
-            data_parquet=to_parquet(question.frame),
-            data_fingerprint=question.prepared.panel.fingerprint,
-            engine=resolve_engine(study.training.engine, study.training.device),
-        )
-    worker.work(url, study.name, threads=threads, parent=os.getppid())
+            InProcess(threads=threads),
+            identity="here",
+            stop=threading.Event(),
+            parent=os.getppid(),
+            only=study.name,
+        ).run()

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.api import StudyHandle, launch, run
+    from hpo.api import StudyHandle, launch, open_study, run, submit, work
     from hpo.spec.answer import Answer
     from hpo.spec.study import Study
 
-__all__ = ["Answer", "Study", "StudyHandle", "launch", "run"]
+__all__ = ["Answer", "Study", "StudyHandle", "launch", "open_study", "run", "submit", "work"]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -15,7 +15,10 @@ _HOMES = {
     "Study": "hpo.spec.study",
     "StudyHandle": "hpo.api",
     "launch": "hpo.api",
+    "open_study": "hpo.api",
     "run": "hpo.api",
+    "submit": "hpo.api",
+    "work": "hpo.api",
 }
 
 

@@ -1,6 +1,7 @@
 """Launch, wait, answer: the only place that wires the rooms together."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -52,8 +53,8 @@ def ask(source: Any, overrides: Mapping[str, Any] | None = None, *, name: str = 
 
     `overrides` are values by dotted key. `name` wins over the file's. Raises SpecError, DataError.
     """
+    from hpo.data.checking import check
     from hpo.data.load import from_frame, read_file
-    from hpo.data.panel import check
     from hpo.data.prepare import prepare
 
     named = {"name": name} if name else {}
@@ -204,41 +205,65 @@ class StudyHandle:
             try:
                 self._follow(database, timeout_s, on_progress, on_event)
             except KeyboardInterrupt:
-                self.stop()
+                self.close()
                 raise self._interrupted(database, on_event) from None
             finally:
-                self.stop()
+                self.close()
         return self.answer()
 
     def refuse_no_answer(self, state: str) -> None:
         """Raise StudyFailed, with the reason, for a study that ended without an answer."""
         if state == "deleted":
             raise StudyFailed(f"the study {self.name!r} was deleted while it ran")
-        if state in ("failed", "cancelled"):
+        if state == "cancelled":
+            raise StudyFailed(f"the study {self.name!r} was cancelled")
+        if state == "failed":
             error = str(self.status()["error"] or "no reason is known").strip()
             raise StudyFailed(
                 f"the study {self.name!r} is {state}: {error.splitlines()[-1]}",
-                remedy=f"all of it: hpo status {self.name} --json" if "\n" in error else "",
+                remedy=f"all of it: hpo status {self.name}" if "\n" in error else "",
             )
 
+    def pause(self) -> None:
+        """Begin nothing new until `resume`; what runs goes on. Raises UsageError after its end."""
+        self._change("pause")
+
+    def resume(self) -> None:
+        """Let a paused study go on. Raises UsageError when it is not paused."""
+        self._change("resume")
+
     def stop(self) -> None:
-        """Stop the workers this handle started; the study stays as it is and can go on."""
+        """Finish what runs, then make the verdict. Raises UsageError after its end."""
+        self._change("stop")
+
+    def cancel(self) -> None:
+        """End the study now, without a verdict. Raises UsageError after its end."""
+        self._change("cancel")
+
+    def _change(self, verb: str) -> None:
+        from hpo.service import life
+
+        with opened(self.storage, create=False) as database:
+            getattr(life, verb)(database, self.name)
+
+    def close(self) -> None:
+        """End the workers this handle started; the study stays as it is and can go on."""
         if self._supervisor is not None:
             self._supervisor.stop()
             self._supervisor = None
 
     def delete(self) -> None:
-        """Stop, and remove the study with all its trials."""
+        """Remove the study with all its trials; the workers this handle started end first."""
         from hpo.service import studies
 
-        self.stop()
+        self.close()
         with opened(self.storage, create=False) as database:
             studies.delete(database, self.name)
 
     def _follow(
         self, database: "Database", timeout_s: float, on_progress: OnProgress, on_event: OnEvent
     ) -> None:
-        from hpo.service import studies
+        from hpo.service import life, studies
         from hpo.service.status import progress
 
         started, closed = time.monotonic(), timeout_s <= 0
@@ -255,7 +280,7 @@ class StudyHandle:
                 )
             if not closed and time.monotonic() - started > timeout_s:
                 closed = True
-                studies.close_budget(database, self.name)
+                life.stop(database, self.name, by=life.BY_TIME)
                 on_event(events.TimeLimitReached(self.name, timeout_s))
             time.sleep(POLL_S)
         self.refuse_no_answer(now.state)
@@ -314,32 +339,129 @@ def launch_question(
     on_event: OnEvent = _silent,
 ) -> StudyHandle:
     """`launch` for a question that was asked before."""
-    from hpo.data.load import to_parquet
     from hpo.service import studies
-    from hpo.service.supervisor import Supervisor
-    from hpo.training.engine import native_is_available, resolve_engine, wants_native
+    from hpo.service.supervisor import Supervisor, WorkerOptions
+    from hpo.training.engine import native_is_available, wants_native
 
-    for option, count, least in (("workers", workers, 1), ("threads", threads, 0)):
-        if count < least:
-            raise SpecError(f"{option}={count} must be at least {least}")
-    study, url = question.study, storage or storage_in_force()
+    _refuse_counts(workers=workers, threads=threads)
+    study = question.study
     _refuse_missing_device(study)
+    handle = submit_question(question, storage=storage, on_event=on_event)
+    with opened(handle.storage, create=False) as database:
+        stored = studies.find(database, study.name)
+    if stored.state == "done":
+        return handle
+    if wants_native(stored.engine) and not native_is_available():
+        on_event(events.NativeEngineMissing(study.name))
+    options = WorkerOptions(only=study.name, threads=_threads(threads, workers), quiet=True)
+    supervisor = Supervisor(handle.storage, options, count=workers, hear=on_event)
+    return StudyHandle(study.name, handle.storage, supervisor)
+
+
+def submit(
+    source: Any, *, storage: str = "", name: str = "", on_event: OnEvent = _silent, **values: Any
+) -> StudyHandle:
+    """Write a study to the database for workers anywhere to carry out, and return at once.
+
+    See `launch` for `source` and `values`. Raises SpecError, DataError, DatabaseError,
+    StudyConflict.
+    """
+    question = ask(source, from_keywords(values), name=name)
+    return submit_question(question, storage=storage, on_event=on_event)
+
+
+def submit_question(
+    question: Question, *, storage: str = "", on_event: OnEvent = _silent
+) -> StudyHandle:
+    """`submit` for a question that was asked before."""
+    from hpo.service import studies
+    from hpo.service.study_data import to_be_stored
+    from hpo.training.engine import resolve_engine
+
+    study, url = question.study, storage or storage_in_force()
     with opened(url) as database:
         is_new = studies.submit(
             database,
             study,
-            data_parquet=to_parquet(question.frame),
+            data=to_be_stored(question.frame, study.data),
             data_fingerprint=question.prepared.panel.fingerprint,
             engine=resolve_engine(study.training.engine, study.training.device),
         )
-        stored = studies.find(database, study.name)
-        on_event(_opening(database, study, is_new=is_new, is_done=stored.state == "done"))
-    if stored.state == "done":
-        return StudyHandle(study.name, url, None)
-    if wants_native(stored.engine) and not native_is_available():
-        on_event(events.NativeEngineMissing(study.name))
-    each = threads or max(1, _cores() // workers)
-    return StudyHandle(study.name, url, Supervisor(url, study.name, count=workers, threads=each))
+        is_done = studies.state(database, study.name) == "done"
+        on_event(_opening(database, study, is_new=is_new, is_done=is_done))
+    return StudyHandle(study.name, url, None)
+
+
+def work(
+    name: str = "",
+    *,
+    storage: str = "",
+    workers: int = 1,
+    threads: int = 0,
+    idle_exit_s: float = 0.0,
+    memory_gb: float = 0.0,
+    metrics_port: int = 0,
+    stop: threading.Event | None = None,
+    on_event: OnEvent = _silent,
+) -> int:
+    """Work on the study `name` until it ends, or on every open study; the workers' exit code.
+
+    It ends when `stop` is set, or, with `idle_exit_s`, after so many seconds with nothing to do.
+    `memory_gb`: the most that the trainings of one worker may take; 0: nine tenths of the
+    machine's. The metrics of worker i are on 127.0.0.1, port `metrics_port` + i.
+    Raises DatabaseError, UnknownStudy, SpecError.
+    """
+    from hpo.service import studies
+    from hpo.service.supervisor import Supervisor, WorkerOptions
+
+    _refuse_counts(workers=workers, threads=threads)
+    url, ended = storage or storage_in_force(), stop or threading.Event()
+    with opened(url, create=not name) as database:
+        if name:
+            studies.find(database, name)
+    options = WorkerOptions(
+        only=name,
+        threads=_threads(threads, workers),
+        idle_exit_s=idle_exit_s,
+        memory_gb=memory_gb,
+        metrics_port=metrics_port,
+    )
+    supervisor = Supervisor(url, options, count=workers, hear=on_event)
+    try:
+        while not ended.is_set() and supervisor.watch():
+            ended.wait(POLL_S)
+    finally:
+        supervisor.stop()
+    return supervisor.exit_code
+
+
+def upgrade(*, storage: str = "") -> tuple[str, str]:
+    """Bring the database's tables to this version; from which to which. Raises DatabaseError."""
+    from hpo.service.database import upgrade as upgrade_tables
+
+    return upgrade_tables(storage or storage_in_force())
+
+
+def prune(older_s: float, *, storage: str = "") -> list[str]:
+    """Remove the studies that ended more than `older_s` seconds ago; their names."""
+    from hpo.service import studies
+
+    with opened(storage or storage_in_force(), create=False) as database:
+        names = studies.ended_before(database, older_s)
+        for name in names:
+            studies.delete(database, name)
+    return names
+
+
+def _refuse_counts(*, workers: int, threads: int) -> None:
+    for option, count, least in (("workers", workers, 1), ("threads", threads, 0)):
+        if count < least:
+            raise SpecError(f"{option}={count} must be at least {least}")
+
+
+def _threads(asked: int, workers: int) -> int:
+    """As asked, else what leaves the processor's cores to all workers alike."""
+    return asked or max(1, _cores() // workers)
 
 
 def _cores() -> int:

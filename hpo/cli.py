@@ -15,7 +15,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from hpo.errors import HpoError
+from hpo.errors import HpoError, UsageError
 
 app = App(
     name="hpo",
@@ -105,11 +105,68 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+db = App(name="db", help="Look after the database.", help_format="plaintext")
+app.command(db)
+
+
+@db.command
+def upgrade(*, storage: Storage = "", json: Json = False) -> int:
+    """Bring the tables that an earlier hpo made to this version; stop the workers first."""
+    from hpo import api
+
+    before, after = api.upgrade(storage=storage)
+    if json:
+        print_json({"from": before, "to": after})
+    else:
+        say([f"tables of version {after}" + (f", upgraded from {before}" * (before != after))])
+    return 0
+
+
+@db.command
+def prune(
+    *,
+    older: Annotated[str, Parameter(help="age since their end, such as 90d, 12h", metavar="AGE")],
+    storage: Storage = "",
+    json: Json = False,
+) -> int:
+    """Remove studies that ended so long ago, with all their trials."""
+    from hpo import api
+
+    names = api.prune(_seconds(older), storage=storage)
+    if json:
+        print_json({"pruned": names})
+    else:
+        say([f"{name} is deleted" for name in names] or [f"no study ended more than {older} ago"])
+    return 0
+
+
+UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _seconds(age: str) -> float:
+    number, unit = age[:-1], age[-1:]
+    if unit not in UNITS_S or not number.isdecimal():
+        raise UsageError(
+            f"--older {age!r} is no age", remedy="give a whole number of m, h, d or w, such as 90d"
+        )
+    return int(number) * UNITS_S[unit]
+
+
 # Loaded when they are run: they know every value of a study, which takes time to import.
 app.command(
     "hpo.study_commands:run",
     name="run",
     help="Find out how many layers and cells: train, compare, and print the answer.",
+)
+app.command(
+    "hpo.study_commands:submit",
+    name="submit",
+    help="Write the study to the database, for workers anywhere to carry out; return at once.",
+)
+app.command(
+    "hpo.study_commands:work",
+    name="work",
+    help="Be the workers of one study until it ends, or of all that are open.",
 )
 app.command(
     "hpo.study_commands:check",
@@ -155,7 +212,7 @@ def status(name: AnyName = "", /, *, storage: Storage = "", json: Json = False) 
         if json:
             print_json(found)
         else:
-            say(screen.status_lines(found))
+            say(screen.status_lines(found, whole=True))
         return 0
     every = api.statuses(storage=storage)
     if json:
@@ -177,6 +234,42 @@ def answer(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
     else:
         say(screen.answer_lines(found))
     study.refuse_no_answer(found.state)
+    return 0
+
+
+@app.command
+def pause(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
+    """Begin nothing new in a study until it is resumed; what runs goes on."""
+    return _change(name, "pause", "takes a pause", storage=storage, json=json)
+
+
+@app.command
+def resume(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
+    """Let a paused study go on."""
+    return _change(name, "resume", "goes on", storage=storage, json=json)
+
+
+@app.command
+def stop(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
+    """Finish what runs of a study, then make the verdict on what there is."""
+    return _change(name, "stop", "finishes what runs, then the verdict", storage=storage, json=json)
+
+
+@app.command
+def cancel(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
+    """End a study now, without a verdict."""
+    return _change(name, "cancel", "is cancelled", storage=storage, json=json)
+
+
+def _change(name: str, verb: str, said: str, *, storage: str, json: bool) -> int:
+    from hpo import api
+
+    study = api.open_study(name, storage=storage)
+    getattr(study, verb)()
+    if json:
+        print_json({"study": name, "state": study.status()["state"]})
+    else:
+        say([f"{name} {said}"])
     return 0
 
 

@@ -56,6 +56,10 @@ class DatabaseError(HpoError):
     exit_code = 4
 
 
+class DatabaseAway(DatabaseError):
+    """No usable database now; it may pass by itself: unreachable, restarting, locked, too busy."""
+
+
 class StudyFailed(HpoError):
     """The study ended without an answer."""
 

@@ -251,15 +251,16 @@ def _trials(counts: Mapping[str, int], *, of: int | None = None) -> str:
     return f"{ended:,}{within} {trials}{each}"
 
 
-def status_lines(status: Mapping[str, Any]) -> list[str]:
-    """One study's state in a line or two."""
+def status_lines(status: Mapping[str, Any], *, whole: bool = False) -> list[str]:
+    """One study's state in a line or two; the `whole` of what went wrong, or its last line."""
     trials, best, at_work = status["trials"], status["best"], len(status["workers"])
     line = f"{status['study']}  {status['state']}  {_trials(trials, of=status['budget'])}"
     if trials["running"] or at_work:
         line += f", {trials['running']} running, {counted(at_work, 'worker')}"
     if best is not None:
         line += f"; best so far {size_in_words(tuple(best['cells']))}: {number(best['score'])}"
-    return [line] + ([f"  {status['error'].strip().splitlines()[-1]}"] if status["error"] else [])
+    wrong = (status["error"] or "").strip().splitlines()
+    return [line, *(f"  {said}" for said in (wrong if whole else wrong[-1:]))]
 
 
 class ProgressDisplay:

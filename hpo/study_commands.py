@@ -1,6 +1,8 @@
 """The commands that read a study: run, check, benchmark; hpo.cli loads them by name."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from hpo.cli import Json, Storage, print_json, say
+from hpo.cli import AnyName, Json, Storage, print_json, say
 from hpo.spec.options import from_words, options
 
 if TYPE_CHECKING:
@@ -45,6 +47,32 @@ Threads = Annotated[
     Parameter(
         help="networks that each worker trains at once; 0: the cores divided by the workers",
         metavar="N",
+    ),
+]
+IdleExit = Annotated[
+    float,
+    Parameter(
+        help="end after so many seconds with nothing to do; 0: never",
+        metavar="SECONDS",
+        validator=Number(gte=0),
+    ),
+]
+Memory = Annotated[
+    float,
+    Parameter(
+        help="GiB that the trainings of one worker may take; 0: 0.9 of the machine's",
+        env_var="HPO_MEMORY_GB",
+        metavar="GIB",
+        validator=Number(gte=0),
+    ),
+]
+Port = Annotated[
+    int,
+    Parameter(
+        help="of worker 0's metrics on 127.0.0.1, the next one's is next; 0: none",
+        env_var="HPO_METRICS_PORT",
+        metavar="PORT",
+        validator=Number(gte=0, lte=65_535),
     ),
 ]
 Seconds = Annotated[
@@ -94,6 +122,68 @@ def run(
     else:
         say(screen.answer_lines(answer))
     return 0
+
+
+def submit(
+    source: Source,
+    /,
+    *,
+    options: Options = None,
+    storage: Storage = "",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Write the study to the database, for workers anywhere to carry out; return at once."""
+    from hpo import api, events
+
+    said: list[events.Event] = []
+    study = api.submit_question(_ask(source, options), storage=storage, on_event=said.append)
+    if not quiet:
+        say([events.sentence(event) for event in said], stream=sys.stderr)
+    if json:
+        print_json({"study": study.name, "state": study.status()["state"]})
+    else:
+        say([study.name])
+    return 0
+
+
+def work(
+    name: AnyName = "",
+    /,
+    *,
+    storage: Storage = "",
+    workers: Count = 1,
+    threads: Threads = 0,
+    idle_exit: IdleExit = 0.0,
+    memory_gb: Memory = 0.0,
+    metrics_port: Port = 0,
+) -> int:
+    """Be the workers of one study until it ends, or of all that are open.
+
+    SIGTERM and Ctrl-C end them within seconds: what they train is kept, others go on with it.
+    """
+    from hpo import api, events
+
+    stop, heard = threading.Event(), []
+
+    def on_signal(number: int, _frame: Any) -> None:
+        heard.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    code = api.work(
+        name,
+        storage=storage,
+        workers=workers,
+        threads=threads,
+        idle_exit_s=idle_exit,
+        memory_gb=memory_gb,
+        metrics_port=metrics_port,
+        stop=stop,
+        on_event=lambda event: say([events.sentence(event)], stream=sys.stderr),
+    )
+    return 130 if signal.SIGINT in heard else code
 
 
 def _opening_lines(question: "Question") -> list[str]:

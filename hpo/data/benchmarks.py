@@ -15,8 +15,8 @@ from hpo.data.folds import Fold
 from hpo.data.forecast import forecast
 from hpo.data.metrics import losses
 from hpo.data.prepare import Prepared, truth
-from hpo.data.repair import listed
 from hpo.data.ridge import fit_ridge
+from hpo.spec.words import listed
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.data.panel import Panel
-from hpo.data.repair import listed
 from hpo.data.transform import is_change
 from hpo.data.windows import TAIL_SHARE
 from hpo.errors import DataError
-from hpo.spec.words import counted
+from hpo.spec.words import counted, listed
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -13,13 +13,11 @@ import numpy.typing as npt
 from hpo.data import calendar
 from hpo.errors import DataError
 from hpo.spec.study import Data
-from hpo.spec.words import counted
+from hpo.spec.words import counted, listed
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,16 +36,6 @@ class Rows:
     @property
     def series_R(self) -> Ints:
         return np.repeat(np.arange(len(self.names)), np.diff(self.starts_S))
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, quoted, and how many more there are.
-
-    >>> listed(["a", "b", "c", "d", "e"])
-    "'a', 'b', 'c' and 2 more"
-    """
-    shown = ", ".join(repr(n) for n in names[:NAMES_SHOWN])
-    return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
 
 
 def row_in_series(starts_S: Ints) -> Ints:

@@ -16,6 +16,7 @@ from hpo.data.prepare import Prepared
 from hpo.fitting.material import Material
 from hpo.fitting.schedule import make_plan
 from hpo.spec.candidate import Candidate
+from hpo.training.state import TrainingState
 from hpo.training.trainer import OnCheck, Shape, Trainer, Weights
 from hpo.training.weights import initial_weights
 
@@ -59,13 +60,15 @@ def fit_network(
     trainer: Trainer,
     on_check: OnCheck,
     steps: int = 0,
+    state: TrainingState | None = None,
 ) -> Fitted:
     """Train on the fold's training part, forecast from its origins, count the errors.
 
     With `steps` = 0 the purged inner tail of the training part (its last 15 %) stops the training
     and chooses the weights; the scored origins are never looked at. With `steps` > 0 the network
     takes that many steps on all windows of the training part: the final refits.
-    Raises Diverged, OutOfMemory, Stopped.
+    With `state` the training goes on where a Stopped left it; `wall_s` is then that of its rest.
+    Raises Diverged, OutOfMemory, Stopped; ValueError for a state of another training.
     """
     started = perf_counter()
     prepared, study = material.prepared, material.prepared.study
@@ -76,7 +79,7 @@ def fit_network(
     plan = make_plan(study, candidate, order_SB, windows=windows, generator=generator)
     shape = shape_of(prepared, candidate)
     fresh = initial_weights(shape, generator)
-    trained = trainer.train(shape, fresh, part.inner, plan, part.tail, on_check)
+    trained = trainer.train(shape, fresh, part.inner, plan, part.tail, on_check, state=state)
     predict = trainer.predictor(shape, trained.weights)
     forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
     watched = [check.watch_loss for check in trained.checks] if part.tail is not None else []

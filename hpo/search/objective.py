@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
 from hpo.fitting.fit import Fitted
-from hpo.fitting.pool import FAILURES, Failure, Job, TrainingTime
+from hpo.fitting.pool import FAILURES, Failure, Job, Saved, TimeLimit
 from hpo.search.outcome import (
     Completed,
     Infeasible,
@@ -39,7 +39,8 @@ WORSE = "clearly worse than the best trial after one pass over the folds"
 class Networks:
     """The networks of one trial on some folds: those recorded, and those still to be trained.
 
-    Together they may train `limit_s` seconds; `steps`: see fit_network.
+    Together they may train `limit_s` seconds; `saved`: trainings that were halted in the middle;
+    `steps`: see fit_network.
     """
 
     def __init__(
@@ -51,24 +52,26 @@ class Networks:
         *,
         folds: Sequence[Fold],
         limit_s: float,
+        saved: Mapping[Key, Saved] = {},
         steps: int = 0,
     ) -> None:
         self.prepared, self.trial, self.candidate = prepared, trial, candidate
-        self.folds, self.steps = folds, steps
+        self.folds, self.limit_s, self.saved, self.steps = folds, limit_s, saved, steps
         self.results: dict[Key, NetworkRecord | Failure] = dict(recorded)
-        spent_s = sum(record.wall_s for record in recorded.values())
-        self.time = TrainingTime(limit_s, spent_s=spent_s)
 
     def missing(self, seeds: Sequence[int]) -> list[Job]:
         """The jobs of these seeds over all folds that have no record."""
+        spent_s = self._spent_s()
         return [
             Job(
                 trial=self.trial,
-                fold=fold,
+                fold=fold.number,
                 candidate=self.candidate,
                 seed=seed,
-                time=self.time,
                 steps=self.steps,
+                limit_s=self.limit_s,
+                spent_s=spent_s,
+                saved=self.saved.get((fold.number, seed)),
             )
             for seed in seeds
             for fold in self.folds
@@ -81,8 +84,15 @@ class Networks:
         keys = [(fold, seed) for seed in seeds for fold in folds]
         losses_SO = stack_losses({key: usable(self.results[key]) for key in keys}, folds, seeds)
         assert losses_SO is not None, "every network of these seeds is here"
-        self.time.refuse_over()
+        if self._spent_s() > self.limit_s:
+            raise TimeLimit.of(self.limit_s)
         return losses_SO
+
+    def _spent_s(self) -> float:
+        """Seconds that the trial's networks have trained, of those that are recorded or saved."""
+        recorded = (r.wall_s for r in self.results.values() if isinstance(r, NetworkRecord))
+        halted = (s.wall_s for key, s in self.saved.items() if key not in self.results)
+        return sum(recorded) + sum(halted)
 
 
 def run_trials(batch: Sequence[Networks], train: Train, rival: Rival | None) -> list[Outcome]:
@@ -105,7 +115,7 @@ def train_missing(batch: Sequence[Networks], seeds: Sequence[int], train: Train)
     by_trial = {networks.trial: networks for networks in batch}
     jobs = [job for networks in batch for job in networks.missing(seeds)]
     for job, result in train(jobs).items():
-        by_trial[job.trial].results[job.fold.number, job.seed] = result
+        by_trial[job.trial].results[job.fold, job.seed] = result
 
 
 def _first_look(networks: Networks, rival: Rival | None) -> Outcome | None:
@@ -131,7 +141,7 @@ def _judge(networks: Networks) -> Outcome:
 def record_of(job: Job, fitted: Fitted) -> NetworkRecord:
     """The trained network of a job as it is kept."""
     return NetworkRecord(
-        fold=job.fold.number,
+        fold=job.fold,
         seed=job.seed,
         losses_O=fitted.losses_O,
         steps=fitted.steps,

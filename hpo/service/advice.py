@@ -18,8 +18,10 @@ class Advice:
     warnings: tuple[str, ...]
 
 
-def advice(prepared: Prepared, cells: tuple[int, ...], bound: BoundInForce, skipped: int) -> Advice:
-    """Advice when the answer sits at the bound or at the space's limit, or time ran out."""
+def advice(
+    prepared: Prepared, cells: tuple[int, ...], bound: BoundInForce, skipped: int, closed_by: str
+) -> Advice:
+    """Advice when the answer sits at a limit, or when `closed_by` cut the search short."""
     reasons, warnings = [], []
     if bound.hit:
         reasons.append(
@@ -39,7 +41,7 @@ def advice(prepared: Prepared, cells: tuple[int, ...], bound: BoundInForce, skip
     if skipped:
         budget = prepared.study.budget.trials
         warnings.append(
-            f"the time limit ended the search after {budget - skipped} of {budget} trials; the"
+            f"the {closed_by} ended the search after {budget - skipped} of {budget} trials; the"
             " verdict is made on these"
         )
     return Advice(tuple(reasons), tuple(warnings))

@@ -5,28 +5,29 @@ follows from the study's engine, never from the number of threads.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from optuna.trial import FrozenTrial
 
+from hpo import events
 from hpo.data.prepare import Prepared
-from hpo.fitting.fit import Fitted
-from hpo.fitting.pool import Failure, Job, Pool, Result
-from hpo.search.objective import Networks, record_of, run_trials
+from hpo.fitting.pool import Job, Saved
+from hpo.search.objective import Networks, run_trials
 from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned
 from hpo.search.space import to_candidate
-from hpo.service import results, trials
+from hpo.service import checkpoints, results, trials
 from hpo.service.claims import Claim, Settlement, settle
 from hpo.service.database import Database
-from hpo.service.heart import Heart
-from hpo.service.rivals import Rivals
-from hpo.service.studies import Stored
+from hpo.service.executor import Executor, Made
+from hpo.service.heart import Hold
+from hpo.service.joining import Joined
 from hpo.training.engine import wants_native
 
 NATIVE_TRIALS_AT_ONCE = 4  # fast networks: the cost of a batch is shared, no thread waits long
 TORCH_TRIALS_AT_ONCE = 1  # slow networks: each suggestion knows all trials before it
-MOST_DEATHS = 3
+MOST_CRASHES = 3  # training processes that died of a trial
+MOST_EXPIRIES = 20  # workers that fell silent while they had it: machines do, but not so often
 
 
 def trials_at_once(policy: str) -> int:
@@ -36,62 +37,112 @@ def trials_at_once(policy: str) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Trains networks for claims while their heart beats, and keeps what comes of them."""
+    """Trains networks for claims while they are held, and keeps what comes of them.
+
+    `halted`: the trials of which halted trainings are kept.
+    """
 
     database: Database
-    pool: Pool
-    claims: Sequence[Claim]
-    heart: Heart
+    executor: Executor
+    hold: Hold
+    hear: events.Hear
+    halted: set[int] = field(default_factory=set)
 
-    def __call__(self, jobs: Sequence[Job]) -> dict[Job, NetworkRecord | Failure]:
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """The claims that are worked on."""
+        return self.hold.claims
+
+    def __call__(self, jobs: Sequence[Job]) -> dict[Job, Made]:
         """What came of every job; networks are recorded about once a second and at the end.
 
-        Raises LeaseLost, Stopped, DatabaseError.
+        Raises LeaseLost, Stopped, ExecutorDied, Broken, DatabaseError.
         """
-        made: dict[Job, NetworkRecord | Failure] = {}
+        found: dict[Job, Made] = {}
 
-        def keep(new: Mapping[Job, Result]) -> None:
-            rows = []
-            for job, result in new.items():
-                made[job] = record_of(job, result) if isinstance(result, Fitted) else result
-                if isinstance(record := made[job], NetworkRecord):
-                    rows.append((job.trial, record))
-            if rows:
-                results.record_networks(self.database, self.claims, rows)
+        def on_made(new: Mapping[Job, Made]) -> None:
+            found.update(new)
+            self._record(new)
 
-        self.pool.run(jobs, go_on=self.heart.go_on, on_results=keep)
-        return {job: made[job] for job in jobs}
+        if jobs:
+            self.executor.train(jobs, go_on=self.hold.go_on, on_made=on_made, on_saved=self._save)
+        return {job: found[job] for job in jobs}
+
+    def _record(self, new: Mapping[Job, Made]) -> None:
+        rows = [(job.trial, made) for job, made in new.items() if isinstance(made, NetworkRecord)]
+        if not rows:
+            return
+        results.record_networks(self.database, self.claims, rows)
+        study, worker = self.claims[0].study, self.claims[0].worker
+        training_s = sum(record.wall_s for _, record in rows)
+        self.hear(events.NetworksTrained(study, worker, len(rows), training_s))
+
+    def _save(self, job: Job, saved: Saved) -> None:
+        self.halted.add(job.trial)
+        checkpoints.keep(self.database, self.claims, job, saved)
+        study, worker = self.claims[0].study, self.claims[0].worker
+        self.hear(
+            events.TrainingCheckpointed(
+                study, worker, job.trial, job.fold, job.seed, len(saved.state)
+            )
+        )
 
 
-def run_batch(study: Stored, prepared: Prepared, rivals: Rivals, training: Training) -> None:
-    """Run the trials of the training's claims to their end. Raises LeaseLost, Stopped."""
+def run_batch(joined: Joined, training: Training) -> None:
+    """Run the trials of the training's claims to their end.
+
+    Raises LeaseLost, Stopped, ExecutorDied, Broken, DatabaseError.
+    """
     database, claims = training.database, training.claims
-    history = trials.all_trials(database, study.optuna_id)
-    rival = rivals.best(history)
-    batch = trials.trials_of(database, study.optuna_id, claims, prepared, history)
+    batch = trials.batch_of(database, joined.study.optuna_id, claims, joined.prepared)
+    rival = joined.rivals.best(batch.history)
     ended = {
         trial.number: trials.told(trial) or _deadly(claim)
-        for claim, trial in zip(claims, batch, strict=True)
+        for claim, trial in zip(claims, batch.trials, strict=True)
     }
-    unended = [trial for trial in batch if ended[trial.number] is None]
-    running = _networks(database, prepared, unended, known=len(history))
+    unended = [trial for trial in batch.trials if ended[trial.number] is None]
+    running = _networks(training, joined.prepared, unended, known=len(batch.history))
     outcomes = run_trials(running, training, rival)
     ended |= {n.trial: o for n, o in zip(running, outcomes, strict=True)}
-    training.heart.refuse_if_lost()
+    training.hold.refuse_if_lost()
+    end_trials(training, [(t, ended[t.number]) for t in batch.trials])
+
+
+def end_infeasible(joined: Joined, training: Training, reason: str) -> None:
+    """End the trial of the training's only claim: it cannot be trained here. Raises LeaseLost."""
+    batch = trials.batch_of(
+        training.database, joined.study.optuna_id, training.claims, joined.prepared
+    )
+    end_trials(training, [(trial, Infeasible(reason)) for trial in batch.trials])
+
+
+def end_trials(training: Training, ended: Sequence[tuple[FrozenTrial, Outcome | None]]) -> None:
+    """Tell and settle how the trials of the training's claims ended. Raises LeaseLost."""
     settlements = []
-    for claim, trial in zip(claims, batch, strict=True):
-        outcome = ended[trial.number]
+    for claim, (trial, outcome) in zip(training.claims, ended, strict=True):
         assert outcome is not None, "every trial of the batch has ended by now"
-        settlements.append(_settlement(claim, trials.tell(database, trial, outcome)))
-    settle(database, settlements)
+        settlements.append(_settlement(claim, trials.tell(training.database, trial, outcome)))
+    settle(training.database, settlements, forget=sorted(training.halted))
+    for settled, (trial, _) in zip(settlements, ended, strict=True):
+        training.hear(
+            events.TrialEnded(
+                settled.claim.study,
+                trial.number,
+                settled.claim.worker,
+                settled.outcome,
+                settled.score,
+            )
+        )
 
 
 def _networks(
-    database: Database, prepared: Prepared, running: Sequence[FrozenTrial], *, known: int
+    training: Training, prepared: Prepared, running: Sequence[FrozenTrial], *, known: int
 ) -> list[Networks]:
     study = prepared.study
     old = [t.number for t in running if t.number < known]  # new ones have no networks yet
-    recorded = results.networks_of(database, study.name, old) if old else {}
+    recorded = results.networks_of(training.database, study.name, old) if old else {}
+    saved = checkpoints.saved_of(training.database, study.name, old) if old else {}
+    training.halted.update(saved)
     return [
         Networks(
             prepared,
@@ -100,6 +151,7 @@ def _networks(
             recorded.get(trial.number, {}),
             folds=prepared.folds,
             limit_s=study.budget.trial_timeout_s,
+            saved=saved.get(trial.number, {}),
         )
         for trial in running
     ]
@@ -118,7 +170,9 @@ def _settlement(claim: Claim, outcome: Outcome) -> Settlement:
 
 
 def _deadly(claim: Claim) -> Infeasible | None:
-    """A trial whose workers die, of memory for instance, is not tried for ever."""
-    if claim.deaths < MOST_DEATHS:
-        return None
-    return Infeasible(f"its worker died {claim.deaths} times while training it")
+    """A trial that its training dies of is not tried for ever."""
+    if claim.crashes >= MOST_CRASHES:
+        return Infeasible(f"its training process died {claim.crashes} times")
+    if claim.expiries >= MOST_EXPIRIES:
+        return Infeasible(f"{claim.expiries} workers fell silent while they had it")
+    return None

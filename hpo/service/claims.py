@@ -14,10 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from hpo.service.database import Database, now
-from hpo.service.tables import slots, studies, workers
+from hpo.service.patience import patient
+from hpo.service.tables import checkpoints, failures, slots, studies, workers
 
 LEASE_S = 10.0
 SILENCE_S = 3 * LEASE_S  # a worker that was silent for longer is taken for dead
+AT_WORK = ("queued", "running", "stopping")  # states of a study whose slots may be taken
 Kind = Literal["benchmark", "trial", "verdict"]
 _EACH_SLOT = slots.update().where(  # of a list of rows that name them
     slots.c.study == sa.bindparam("of_study"), slots.c.number == sa.bindparam("slot")
@@ -28,17 +30,20 @@ _EACH_SLOT = slots.update().where(  # of a list of rows that name them
 class Claim:
     """A worker's right to a slot.
 
-    `trial` is Optuna's number once the slot has one; `deaths` counts the workers that let the
-    slot's lease run out before.
+    `trial` is Optuna's number once the slot has one; `expiries` counts the leases of this slot
+    that ran out, `crashes` the training processes that died of it. `created_at` tells the study
+    from an earlier one of its name.
     """
 
     study: str
+    created_at: float
     number: int
     kind: Kind
     token: int
     worker: str
     trial: int | None
-    deaths: int
+    expiries: int
+    crashes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +60,15 @@ class LeaseLost(Exception):
     """Another worker has taken a slot over; nothing of this work may be recorded."""
 
 
+@patient
 def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[Claim]:
     """The first slots that may be worked on now, at most so many, in one transaction.
 
     The benchmarks come before the trials, the verdict after all of them: each is taken alone. So
-    is a slot whose worker died: a trial that kills its worker cannot condemn its neighbours. Once
-    the study has met an unexpected error, slots that were taken before come alone too, and last.
-    The workers that live share the open trials: none takes so many that another has to idle.
+    is a slot whose worker or training process died, and last: a trial that kills cannot condemn its
+    neighbours. Once the study has met an unexpected error, slots that were taken before come alone
+    and last too. The workers that live share the open trials: none takes so many that another has
+    to idle. A queued study is running from its first claim on.
     """
     with database.transaction() as connection:
         rows = _together(connection.execute(_next_slots(study, worker, most)).mappings().all())
@@ -75,26 +82,34 @@ def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[
                 state="taken",
                 worker=worker,
                 token=slots.c.token + 1,
-                deaths=slots.c.deaths + was_taken,
+                expiries=slots.c.expiries + was_taken,
                 expires_at=now() + LEASE_S,
             )
         )
+        if rows[0]["study_state"] == "queued":
+            _start(connection, study)
     return [
         Claim(
             study=study,
+            created_at=row["created_at"],
             number=row["number"],
             kind=row["kind"],
             token=row["token"] + 1,
             worker=worker,
             trial=row["trial"],
-            deaths=_deaths(row),
+            expiries=row["expiries"] + (row["state"] == "taken"),
+            crashes=row["crashes"],
         )
         for row in rows
     ]
 
 
-def _deaths(row: RowMapping) -> int:
-    return int(row["deaths"]) + int(row["state"] == "taken")
+def _start(connection: Connection, study: str) -> None:
+    connection.execute(
+        studies.update()
+        .where(studies.c.name == study, studies.c.state == "queued")
+        .values(state="running", started_at=sa.func.coalesce(studies.c.started_at, now()))
+    )
 
 
 def _together(rows: Sequence[RowMapping]) -> list[RowMapping]:
@@ -102,7 +117,8 @@ def _together(rows: Sequence[RowMapping]) -> list[RowMapping]:
 
     def is_sound(row: RowMapping) -> bool:
         is_suspect = row["failures"] and row["token"]
-        return row["kind"] == "trial" and not _deaths(row) and not is_suspect
+        has_died = row["crashes"] or row["expiries"] or row["state"] == "taken"
+        return row["kind"] == "trial" and not has_died and not is_suspect
 
     sound = list(takewhile(is_sound, rows))
     return sound[: max(1, rows[0]["share"])] if sound else list(rows[:1])
@@ -115,11 +131,20 @@ def _next_slots(study: str, worker: str, most: int) -> sa.Select[Any]:
         .correlate(None)
         .exists()
     )
-    failures = sa.select(studies.c.failures).where(studies.c.name == study).scalar_subquery()
+    failed = (
+        sa.select(sa.func.count())
+        .select_from(failures)
+        .where(failures.c.study == study)
+        .scalar_subquery()
+    )
+    share = _share(study, worker).label("share")
+    of_study = (studies.c.state.label("study_state"), studies.c.created_at)
     return (
-        sa.select(slots, failures.label("failures"), _share(study, worker).label("share"))
+        sa.select(slots, *of_study, failed.label("failures"), share)
+        .join(studies, studies.c.name == slots.c.study)
         .where(
             slots.c.study == study,
+            studies.c.state.in_(AT_WORK),
             sa.or_(
                 slots.c.state == "open",
                 sa.and_(slots.c.state == "taken", slots.c.expires_at < now()),
@@ -128,11 +153,12 @@ def _next_slots(study: str, worker: str, most: int) -> sa.Select[Any]:
         )
         .order_by(
             slots.c.kind,  # benchmark, trial, verdict: as the alphabet has it
-            sa.case((failures > 0, slots.c.token), else_=0),
+            sa.case((failed > 0, slots.c.token), else_=0),
+            slots.c.expiries + slots.c.crashes,
             slots.c.number,
         )
         .limit(most)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=slots, skip_locked=True)
     )
 
 
@@ -171,6 +197,7 @@ def _is_unfinished(connection: Connection, verdict: Any) -> bool:
     return bool(connection.execute(left).scalar_one())
 
 
+@patient
 def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
     """Give slots their trials' numbers. Raises LeaseLost."""
     with database.transaction() as connection:
@@ -181,11 +208,25 @@ def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
         )
 
 
-def settle(database: Database, settlements: Sequence[Settlement], **study_values: Any) -> None:
-    """End slots, and set values of the study's row in the same transaction. Raises LeaseLost."""
+@patient
+def settle(
+    database: Database,
+    settlements: Sequence[Settlement],
+    *,
+    forget: Sequence[int] = (),
+    **study_values: Any,
+) -> None:
+    """End slots, and set values of the study's row in the same transaction. Raises LeaseLost.
+
+    `forget`: the trials whose halted trainings are not needed any more (all with the verdict). To
+    settle once more what was settled under the same claims does nothing: a connection may have been
+    lost after the commit.
+    """
     claims = [settlement.claim for settlement in settlements]
+    study = claims[0].study
     with database.transaction() as connection:
-        held(connection, claims)
+        if _are_settled(connection, claims):
+            return
         connection.execute(
             _EACH_SLOT.values(
                 state="ended",
@@ -194,79 +235,117 @@ def settle(database: Database, settlements: Sequence[Settlement], **study_values
                 score=sa.bindparam("scored"),
                 reason=sa.bindparam("because"),
             ),
-            [
-                {
-                    "of_study": s.claim.study,
-                    "slot": s.claim.number,
-                    "ending": s.outcome,
-                    "scored": s.score,
-                    "because": s.reason,
-                }
-                for s in settlements
-            ],
+            [_ending(settlement) for settlement in settlements],
         )
+        if forget or claims[0].kind == "verdict":
+            _forget(connection, study, None if claims[0].kind == "verdict" else forget)
         if study_values:
             connection.execute(
-                studies.update().where(studies.c.name == claims[0].study).values(**study_values)
+                studies.update().where(studies.c.name == study).values(**study_values)
             )
 
 
-def release(database: Database, claims: Sequence[Claim]) -> bool:
-    """Give slots back for other workers; False, and nothing happens, if all were taken over."""
+def _forget(connection: Connection, study: str, trials: Sequence[int] | None) -> None:
+    of_trials = sa.true() if trials is None else checkpoints.c.trial.in_(trials)
+    connection.execute(checkpoints.delete().where(checkpoints.c.study == study, of_trials))
+
+
+def _ending(settlement: Settlement) -> dict[str, object]:
+    return {
+        "of_study": settlement.claim.study,
+        "slot": settlement.claim.number,
+        "ending": settlement.outcome,
+        "scored": settlement.score,
+        "because": settlement.reason,
+    }
+
+
+def _are_settled(connection: Connection, claims: Sequence[Claim]) -> bool:
+    """Whether these claims have ended their slots; else their slots are locked as theirs."""
+    found = _lock(connection, claims, ("taken", "ended"))
+    _refuse_missing(claims, found)
+    return set(found.values()) == {"ended"}
+
+
+@patient
+def release(database: Database, claims: Sequence[Claim], *, crashed: bool = False) -> bool:
+    """Give slots back for other workers; False, and nothing happens, if all were taken over.
+
+    With `crashed` it is remembered that a training process died while it worked on them.
+    """
     with database.transaction() as connection:
-        still = _lock(connection, claims)
-        if still:
-            connection.execute(
-                slots.update()
-                .where(slots.c.study == claims[0].study, slots.c.number.in_(sorted(still)))
-                .values(state="open", worker=None, expires_at=None)
+        return give_back(connection, claims, crashed=crashed)
+
+
+def give_back(connection: Connection, claims: Sequence[Claim], *, crashed: bool = False) -> bool:
+    """`release` as a part of a transaction."""
+    still = _lock(connection, claims)
+    if still:
+        connection.execute(
+            slots.update()
+            .where(slots.c.study == claims[0].study, slots.c.number.in_(sorted(still)))
+            .values(
+                state="open",
+                worker=None,
+                expires_at=None,
+                crashes=slots.c.crashes + (1 if crashed else 0),
             )
+        )
     return bool(still)
 
 
 def beat(
-    database: Database, worker: str, study: str, claims: Sequence[Claim] = ()
+    database: Database, worker: str, state: str, claims: Sequence[Claim] = ()
 ) -> tuple[str | None, bool]:
     """Say that the worker lives and extend its leases, if it has any and all are held.
 
-    Returns the study's state (None: deleted) and whether all claims are still held.
+    Returns the state of the claims' study (None: deleted, or no claims) and whether all are still
+    held. `state` is the worker's.
     """
     with database.transaction() as connection:
         still = _lock(connection, claims)
         if still and len(still) == len(claims):
             connection.execute(
                 slots.update()
-                .where(slots.c.study == study, slots.c.number.in_(sorted(still)))
+                .where(slots.c.study == claims[0].study, slots.c.number.in_(sorted(still)))
                 .values(expires_at=now() + LEASE_S)
             )
-        connection.execute(workers.update().where(workers.c.id == worker).values(last_beat=now()))
-        state = connection.execute(
-            sa.select(studies.c.state).where(studies.c.name == study)
-        ).scalar_one_or_none()
-    return state, len(still) == len(claims)
+        connection.execute(
+            workers.update().where(workers.c.id == worker).values(last_beat=now(), state=state)
+        )
+        if not claims:
+            return None, True
+        query = sa.select(studies.c.state).where(studies.c.name == claims[0].study)
+        found = connection.execute(query).scalar_one_or_none()
+    return found, len(still) == len(claims)
 
 
 def held(connection: Connection, claims: Sequence[Claim]) -> None:
     """Lock the claims' slots for the rest of this transaction. Raises LeaseLost if one is lost."""
-    still = _lock(connection, claims)
+    _refuse_missing(claims, _lock(connection, claims))
+
+
+def _refuse_missing(claims: Sequence[Claim], found: dict[int, str]) -> None:
     for claim in claims:
-        if claim.number not in still:
+        if claim.number not in found:
             raise LeaseLost(f"slot {claim.number} of {claim.study}")
 
 
-def _lock(connection: Connection, claims: Sequence[Claim]) -> set[int]:
-    """Lock the slots of those claims that still stand, in order; their numbers."""
+def _lock(
+    connection: Connection, claims: Sequence[Claim], states: Sequence[str] = ("taken",)
+) -> dict[int, str]:
+    """Lock the slots of those claims that still stand, in order; their numbers and states."""
     if not claims:
-        return set()
+        return {}
     tokens = [(claim.number, claim.token) for claim in claims]
     mine = (
-        sa.select(slots.c.number)
+        sa.select(slots.c.number, slots.c.state)
         .where(
             slots.c.study == claims[0].study,
-            slots.c.state == "taken",
+            slots.c.state.in_(states),
             sa.or_(*(sa.and_(slots.c.number == n, slots.c.token == t) for n, t in tokens)),
         )
         .order_by(slots.c.number)  # two that lock the same batch in another order wait for ever
         .with_for_update()
     )
-    return set(connection.execute(mine).scalars())
+    return {row.number: row.state for row in connection.execute(mine)}

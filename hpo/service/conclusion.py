@@ -28,14 +28,13 @@ from hpo.spec.study import Study
 Losses = NDArray[np.float64]
 
 
-def conclude(
-    database: Database, stored: studies.Stored, prepared: Prepared, train: Train
-) -> Answer:
+def conclude(database: Database, name: str, prepared: Prepared, train: Train) -> Answer:
     """Race the finalists, judge them, test the recommended network once; the answer.
 
     `train` trains and keeps networks. Raises StudyFailed when no trial was completed, and what
     `train` does.
     """
+    stored = studies.find(database, name)  # with the benchmarks' warnings, and what closed it
     race = FinalRace(database, stored, prepared, train)
     entrants = complete_entrants(database, stored, prepared)
     if not entrants:
@@ -50,7 +49,7 @@ def conclude(
 
 def _why_no_trial(database: Database, stored: studies.Stored) -> str:
     counts = progress(database, stored.name).trials
-    ended = "before the time limit " if stored.timed_out else ""
+    ended = f"before the {stored.closed_by} " if stored.closed_by else ""
     return (
         f"no trial was completed {ended}({counts.pruned} pruned, {counts.infeasible} infeasible);"
         " allow more trials or time, or lower learning rates"
@@ -65,12 +64,12 @@ def _answer(
     tested: Tested,
 ) -> Answer:
     chosen = finalists[judgement.chosen]
-    database, spec, prepared = race.database, race.spec, race.prepared
-    stored = studies.find(database, race.stored.name)  # with the warnings of the benchmarks
+    database, stored = race.database, race.stored
+    spec, prepared = race.spec, race.prepared
     limit, candidate = prepared.limit, race.candidate(chosen.trial)
     bound = _bound(prepared, chosen)
     counts = progress(database, stored.name)
-    told = advice(prepared, chosen.cells, bound, counts.skipped)
+    told = advice(prepared, chosen.cells, bound, counts.skipped, stored.closed_by)
     makers = results.made_by(database, stored.name)
     return Answer(
         study=stored.name,

@@ -1,11 +1,8 @@
-"""One SQL database: opened, its tables created once, errors told without passwords."""
+"""One SQL database: opened, its tables made once or upgraded, errors told without passwords."""
 
-import random
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +16,20 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from hpo.errors import DatabaseError
-from hpo.service import sqlite
-from hpo.service.tables import SCHEMA_VERSION, metadata, schema
+from hpo.service import schema, sqlite
+from hpo.service.mishaps import database_error, has_statement
+from hpo.service.patience import Patience
 
-CONNECT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 9  # for each address of the host
 SEPARATORS = set(":@/=")  # a text without them is no URL with a password
-MOST_ATTEMPTS = 50
-SCHEMA_LOCK = 0x68706F  # "hpo": the key of PostgreSQL's advisory lock around table creation
+_POOL = {"pool_size": 2, "max_overflow": 0}  # a process works and beats, no more
+_TO_POSTGRESQL = {
+    "prepare_threshold": None,  # a prepared statement would outlive a pooler's transaction
+    "keepalives_idle": 5,  # a server that vanished is noticed within about 10 s
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 sqlite.register()
 
@@ -34,23 +38,22 @@ sqlite.register()
 class Database:
     """An open database: Optuna's storage and the engine that our own tables share with it."""
 
-    url: str
+    url: str = field(repr=False)
     storage: BaseStorage
     engine: Engine
+    patience: Patience = field(default_factory=Patience)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One short transaction. Raises DatabaseError."""
+        """One short transaction. Raises DatabaseError, DatabaseAway for what may pass."""
         with self.translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Mishaps of the database, met by us or by Optuna, become DatabaseError."""
-        try:
+        with _translated(self.url):
             yield
-        except (SQLAlchemyError, StorageInternalError) as error:
-            raise _database_error(error, self.url) from error
 
     def close(self) -> None:
         """Give all connections back."""
@@ -78,23 +81,37 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
 def open_database(url: str, *, create: bool = True) -> Database:
     """Open the database at a SQLAlchemy URL and create what is missing in it.
 
-    `create=False` refuses an SQLite file that is not there instead of making one.
-    Raises DatabaseError, without the password, within about 10 s.
+    `create=False` refuses a database that has no tables yet instead of making them.
+    Raises DatabaseError, without the password: within about 10 s where a server does not answer,
+    and with a way out for tables of another version.
     """
     parsed = _parse(url)
     if not create:
         _refuse_missing_file(parsed)
-    try:
-        storage = _open_storage(parsed)
-    except (SQLAlchemyError, StorageInternalError) as error:
-        raise _database_error(error, url) from error
-    database = Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
-    try:
-        _check_version(database)
-    except BaseException:
-        database.close()
-        raise
-    return database
+    with _translated(url):
+        _prepare_tables(parsed, without_password(url), create=create)
+        storage = RDBStorage(
+            parsed.render_as_string(hide_password=False),
+            engine_kwargs=_POOL | _options(parsed),
+            skip_table_creation=True,
+            skip_compatibility_check=True,
+        )
+    return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
+
+
+def upgrade(url: str) -> tuple[str, str]:
+    """Bring the tables of an earlier version to this code's: the versions before and after.
+
+    Those who call it at the same moment wait for the first, and find nothing to do. There is no
+    way back but a backup. Raises DatabaseError, for tables of a later version too.
+    """
+    parsed = _parse(url)
+    _refuse_missing_file(parsed)
+    with _translated(url), _one_connection(parsed) as connection:
+        sqlite.suspend_foreign_keys(connection)  # a table is altered by copying and dropping it
+        with connection.begin():
+            schema.lock(connection)
+            return schema.upgrade(connection, without_password(url))
 
 
 def without_password(url: str) -> str:
@@ -134,10 +151,10 @@ def _parse(url: str) -> URL:
             " a number as PORT and special characters of the password escaped (@ as %40, / as %2F)",
         )
     match parsed.get_backend_name():
+        case "postgresql":
+            return _with_driver(parsed, shown=without_password(url))
         case "sqlite" if parsed.database not in (None, "", ":memory:"):
             return parsed.set(drivername=sqlite.DRIVER)
-        case "postgresql":
-            return parsed.set(drivername="postgresql+psycopg")
         case "sqlite":
             raise DatabaseError(
                 "an SQLite database must be a file", remedy="write sqlite:///FILE.db"
@@ -148,88 +165,61 @@ def _parse(url: str) -> URL:
             )
 
 
+def _with_driver(url: URL, *, shown: str) -> URL:
+    found = url.set(drivername="postgresql+psycopg")
+    try:
+        found.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise DatabaseError(
+            f"PostgreSQL's driver cannot be loaded: {error}",
+            where=shown,
+            remedy='pip install "psycopg[binary]"',
+        ) from None
+    return found
+
+
 def _refuse_missing_file(url: URL) -> None:
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise DatabaseError(
-            "there is no database here", where=str(url.database), remedy="start with hpo run"
-        )
+        raise _no_database(str(url.database))
 
 
-def _open_storage(url: URL) -> RDBStorage:
-    """Optuna's storage on tables that are all there; its engine is shared with our own tables."""
-    if url.get_backend_name() == "sqlite":
-        # Optuna's own checks open two connections at once, which BEGIN IMMEDIATE would block.
-        _create_tables(url, url.set(drivername="sqlite"), {})
-        return _storage(url, skip_compatibility_check=True)
-    options = {"connect_args": {"connect_timeout": CONNECT_TIMEOUT_S}}
-    with _schema_lock(url, options):
-        _create_tables(url, url, options)
-    return _storage(url, engine_kwargs=options | {"pool_pre_ping": True, "pool_size": 2})
+def _no_database(where: str) -> DatabaseError:
+    return DatabaseError("there is no database here", where=where, remedy="start with hpo run")
 
 
-def _storage(url: URL, **options: Any) -> RDBStorage:
-    text = url.render_as_string(hide_password=False)
-    return RDBStorage(text, skip_table_creation=True, **options)
-
-
-def _create_tables(url: URL, optunas_url: URL, options: dict[str, Any]) -> None:
-    """Optuna's tables (checked when they are there), then ours with the row that says so.
-
-    Processes that start together on SQLite may lose a race for a table: they look again.
-    """
-    for attempt in range(MOST_ATTEMPTS):
-        try:
-            text = optunas_url.render_as_string(hide_password=False)
-            RDBStorage(text, engine_kwargs={"poolclass": sa.NullPool, **options}).remove_session()
-            with sa.create_engine(url, poolclass=sa.NullPool, **options).begin() as connection:
-                if not sa.inspect(connection).has_table(schema.name):
-                    metadata.create_all(connection)
-                    connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-            return
-        except (SQLAlchemyError, StorageInternalError) as error:
-            if attempt == MOST_ATTEMPTS - 1 or not _is_lost_race(error):
-                raise
-            time.sleep(random.uniform(0.05, 0.2))
-
-
-def _is_lost_race(error: BaseException) -> bool:
-    said = str(_cause(error)).lower()
-    return any(w in said for w in ("already exists", "unique", "locked", "schema has changed"))
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What the driver said, without the statement that SQLAlchemy adds."""
-    source = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return getattr(source, "orig", None) or source or error
+def _prepare_tables(url: URL, shown: str, *, create: bool) -> None:
+    """See that all tables are there; they are made by one process while others wait."""
+    with _one_connection(url) as connection:
+        with connection.begin():
+            if schema.is_whole(connection, shown):
+                return
+        if not create:
+            raise _no_database(shown)
+        with connection.begin():
+            schema.lock(connection)
+            schema.make(connection)
 
 
 @contextmanager
-def _schema_lock(url: URL, options: dict[str, Any]) -> Iterator[None]:
-    with sa.create_engine(url, poolclass=sa.NullPool, **options).begin() as connection:
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+def _one_connection(url: URL) -> Iterator[Connection]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool, **_options(url))
+    with engine.connect() as connection:
+        yield connection
+
+
+def _options(url: URL) -> dict[str, Any]:
+    """What SQLAlchemy is told about connections."""
+    if url.get_backend_name() == "sqlite":
+        return {}
+    ours = _TO_POSTGRESQL | {"connect_timeout": CONNECT_TIMEOUT_S}
+    unsaid = {key: value for key, value in ours.items() if key not in url.query}
+    return {"connect_args": unsaid, "pool_pre_ping": True}  # a restart is survived unnoticed
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    try:
         yield
-
-
-def _check_version(database: Database) -> None:
-    with database.transaction() as connection:
-        version = connection.execute(sa.select(schema.c.version)).scalar_one()
-    if version != SCHEMA_VERSION:
-        raise DatabaseError(
-            f"its tables are of version {version}, this hpo knows version {SCHEMA_VERSION}",
-            where=without_password(database.url),
-            remedy="use the hpo that made it, or another database",
-        )
-
-
-def _database_error(error: Exception, url: str) -> DatabaseError:
-    parsed = make_url(url)
-    said = " ".join(str(_cause(error)).split())
-    secret = [v for key, v in parsed.normalized_query.items() if "password" in key]
-    for password in (parsed.password, *chain.from_iterable(secret)):
-        if password:
-            said = said.replace(str(password), "***")
-    return DatabaseError(
-        f"the database cannot be used: {said}",
-        where=without_password(url),
-        remedy="check the URL and that the server runs or the file can be written",
-    )
+    except (SQLAlchemyError, StorageInternalError) as error:
+        told = database_error(error, make_url(url), without_password(url))
+        raise told from error if has_statement(error) else None

@@ -18,6 +18,7 @@ from hpo.search.objective import Networks, Train, origins_of, train_missing
 from hpo.search.outcome import stack_losses
 from hpo.search.space import to_candidate
 from hpo.service import results, studies
+from hpo.service.checkpoints import saved_of
 from hpo.service.database import Database
 from hpo.service.trials import all_trials, is_feasible
 from hpo.sizing.bound import parameters
@@ -69,6 +70,7 @@ class FinalRace:
         self.metric = stored.spec.task.metric
         self.origins = origins_of(prepared.folds, stored.spec.task.horizon)
         self.recorded = results.networks_of(database, stored.name)
+        self.saved = saved_of(database, stored.name)
         self.trials = all_trials(database, stored.optuna_id)
         seeds = stored.spec.validation.seeds
         self.fresh = range(seeds, 2 * seeds)
@@ -115,6 +117,7 @@ class FinalRace:
             self.recorded.get(trial, {}),
             folds=folds,
             limit_s=math.inf,
+            saved=self.saved.get(trial, {}),
             steps=steps,
         )
 

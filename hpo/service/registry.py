@@ -1,4 +1,4 @@
-"""Which workers are there: each has a row while it lives, and beats."""
+"""Which workers are there: each has a row while it lives, and beats; and what they refused."""
 
 import os
 import socket
@@ -7,10 +7,12 @@ import sqlalchemy as sa
 
 from hpo.service.claims import LEASE_S, SILENCE_S
 from hpo.service.database import Database, now
-from hpo.service.tables import workers
+from hpo.service.patience import patient
+from hpo.service.tables import refusals, workers
 
 
-def enroll(database: Database, worker: str, study: str, device: str) -> None:
+@patient
+def enroll(database: Database, worker: str) -> None:
     """Write the worker's row; rows of workers long silent are removed."""
     silent = (
         sa.select(workers.c.id)
@@ -22,14 +24,51 @@ def enroll(database: Database, worker: str, study: str, device: str) -> None:
         connection.execute(
             workers.insert().values(
                 id=worker,
-                study=study,
+                study=None,
                 host=socket.gethostname(),
                 pid=os.getpid(),
-                device=device,
-                state="working",
+                device="",
+                state="idle",
                 last_beat=now(),
             )
         )
+
+
+@patient
+def join(database: Database, worker: str, study: str, device: str) -> None:
+    """Say that the worker works on this study from now on, on this device."""
+    with database.transaction() as connection:
+        connection.execute(
+            workers.update().where(workers.c.id == worker).values(study=study, device=device)
+        )
+        connection.execute(_refusal(worker, study))
+
+
+@patient
+def refuse(database: Database, worker: str, study: str, reason: str) -> None:
+    """Write down that the worker cannot work on this study, and why."""
+    with database.transaction() as connection:
+        connection.execute(_refusal(worker, study))
+        connection.execute(
+            refusals.insert().values(study=study, worker=worker, reason=reason, at=now())
+        )
+
+
+def _refusal(worker: str, study: str) -> sa.Delete:
+    return refusals.delete().where(refusals.c.study == study, refusals.c.worker == worker)
+
+
+def last_refusal(database: Database, study: str) -> str:
+    """Who refused the study last, and why; empty if no one did."""
+    query = (
+        sa.select(refusals.c.worker, refusals.c.reason)
+        .where(refusals.c.study == study)
+        .order_by(refusals.c.at.desc())
+        .limit(1)
+    )
+    with database.transaction() as connection:
+        row = connection.execute(query).first()
+    return f"worker {row.worker} cannot work on it: {row.reason}" if row else ""
 
 
 def leave(database: Database, worker: str) -> None:

@@ -1,20 +1,26 @@
 """What was measured: networks and benchmarks as rows, their errors per origin as plain bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.search.outcome import NetworkRecord
 from hpo.service.claims import Claim, held
 from hpo.service.database import Database
+from hpo.service.patience import patient
 from hpo.service.tables import benchmarks, networks
 
 LOSSES = np.dtype("<f8")
 Losses = NDArray[np.float64]
 Trained = tuple[int, NetworkRecord]
+INSERTS: dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +33,14 @@ class Origin:
     networks: int
 
 
+@patient
 def record_networks(
     database: Database, claims: Sequence[Claim], networks_of_trials: Sequence[Trained]
 ) -> None:
     """Keep the errors of networks, each with its trial's number.
 
-    Raises LeaseLost, and keeps none, when one of the claims is not held any more.
+    Raises LeaseLost, and keeps none, when one of the claims is not held any more. To keep once more
+    what was kept, as after a lost connection, does nothing.
     """
     rows = [
         {
@@ -52,9 +60,11 @@ def record_networks(
     ]
     with database.transaction() as connection:
         held(connection, claims)
-        connection.execute(networks.insert(), rows)
+        insert = INSERTS[connection.dialect.name](networks)
+        connection.execute(insert.on_conflict_do_nothing(), rows)
 
 
+@patient
 def networks_of(
     database: Database, study: str, trials: Sequence[int] | None = None
 ) -> dict[int, dict[tuple[int, int], NetworkRecord]]:
@@ -80,6 +90,7 @@ def networks_of(
     return found
 
 
+@patient
 def made_by(database: Database, study: str) -> list[Origin]:
     """The engines and devices that trained the networks of the study's trials."""
     made = (networks.c.trial, networks.c.engine, networks.c.device)
@@ -94,6 +105,7 @@ def made_by(database: Database, study: str) -> list[Origin]:
     return [Origin(trial=t, engine=e, device=d, networks=n) for t, e, d, n in rows]
 
 
+@patient
 def count_networks(database: Database, study: str) -> int:
     """How many networks the study has trained so far."""
     query = sa.select(sa.func.count()).select_from(networks).where(networks.c.study == study)
@@ -101,6 +113,7 @@ def count_networks(database: Database, study: str) -> int:
         return int(connection.execute(query).scalar_one())
 
 
+@patient
 def record_benchmarks(
     database: Database, claim: Claim, errors: Mapping[str, Sequence[Losses]]
 ) -> None:
@@ -122,6 +135,7 @@ def record_benchmarks(
         connection.execute(benchmarks.insert(), rows)
 
 
+@patient
 def benchmarks_of(database: Database, study: str) -> dict[str, list[Losses]]:
     """The benchmarks' errors in their order: one array per fold, lastly the test span's."""
     query = (

@@ -5,13 +5,16 @@ With the driver's own deferred transactions two processes that read and then wri
 such a URL, Optuna's too.
 """
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+import stamina
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import Connection
 
-BUSY_TIMEOUT_MS = 60_000
+BUSY_TIMEOUT_S = 60.0
 DRIVER = "sqlite+immediate"
 
 
@@ -28,8 +31,8 @@ class ImmediateSQLite(SQLiteDialect_pysqlite):
             if inherited is not None:
                 inherited(connection)
             connection.isolation_level = None  # we say BEGIN ourselves
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1_000:.0f}")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
 
@@ -37,6 +40,26 @@ class ImmediateSQLite(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         dbapi_connection.execute("BEGIN IMMEDIATE")
+
+
+def suspend_foreign_keys(connection: Connection) -> None:
+    """Let a table be dropped and made anew without its dependants; before a transaction only."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys = OFF")
+
+
+@stamina.retry(
+    on=lambda error: getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY,
+    attempts=None,
+    timeout=BUSY_TIMEOUT_S,
+    wait_initial=0.01,
+    wait_jitter=0.05,
+    wait_max=0.1,
+)
+def _write_ahead(connection: Any) -> None:
+    """Keep a write-ahead log; the busy timeout leaves out this switch, which a new file sees."""
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def register() -> None:

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from hpo.service import studies
 from hpo.service.database import Database, now
-from hpo.service.registry import workers_of
+from hpo.service.failures import last_trace
+from hpo.service.registry import last_refusal, workers_of
 from hpo.service.results import count_networks
 from hpo.service.tables import slots
 from hpo.service.trials import all_trials, cells_of
@@ -71,15 +72,25 @@ def status(database: Database, name: str) -> dict[str, Any]:
     stored = studies.find(database, name)
     now_ = progress(database, name)
     counts = now_.trials.model_dump() | {"running": now_.running, "waiting": now_.waiting}
+    at_work = workers_of(database, name)
     return {
         "study": name,
         "state": stored.state,
         "trials": counts,
         "budget": stored.spec.budget.trials,
         "best": _best(database, stored),
-        "workers": workers_of(database, name),
-        "error": stored.error or None,
+        "workers": at_work,
+        "error": stored.error or _trouble(database, stored, is_served=bool(at_work)) or None,
     }
+
+
+def _trouble(database: Database, stored: studies.Stored, *, is_served: bool) -> str:
+    """What went wrong in a study that has not ended: the last error, or why no one works on it."""
+    if stored.state in studies.ENDED:
+        return ""
+    return last_trace(database, stored.name) or (
+        "" if is_served else last_refusal(database, stored.name)
+    )
 
 
 def _best(database: Database, stored: studies.Stored) -> dict[str, Any] | None:

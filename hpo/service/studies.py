@@ -1,16 +1,20 @@
-"""A study's row: submitted, found, followed, closed and deleted."""
+"""A study's row: submitted, found, opened again and deleted."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
 
 import optuna
 import sqlalchemy as sa
+from pydantic import ValidationError
 
-from hpo.errors import DatabaseError, StudyConflict, StudyFailed, UnknownStudy
+from hpo.errors import DatabaseError, StudyConflict, StudyFailed, UnknownStudy, UsageError
+from hpo.service.claims import AT_WORK
 from hpo.service.database import Database, now, without_password
-from hpo.service.tables import slots, studies
+from hpo.service.patience import patient
+from hpo.service.study_data import StudyData
+from hpo.service.tables import failures, slots, studies
 from hpo.spec.answer import Answer, State
 from hpo.spec.study import Study
 
@@ -33,19 +37,20 @@ class Stored:
     versions: dict[str, str]
     engine: str
     error: str
-    timed_out: bool
+    created_at: float
+    closed_by: str
     benchmark_warnings: tuple[str, ...]
     answer: Answer | None
 
 
 def submit(
-    database: Database, study: Study, *, data_parquet: bytes, data_fingerprint: str, engine: str
+    database: Database, study: Study, *, data: StudyData, data_fingerprint: str, engine: str
 ) -> bool:
     """Write the study with its slots, or find it written: True when it is new.
 
     A study that failed is opened again. Raises StudyConflict when the name is taken by a study of
     other values or data, naming the differences, and StudyFailed when nothing of a failed study is
-    left to be done.
+    left to be done, or it was cancelled.
     """
     known = _find(database, study.name)
     if known is not None:
@@ -66,7 +71,7 @@ def submit(
         "spec": study.model_dump_json(),
         "fingerprint": study.fingerprint(),
         "data_fingerprint": data_fingerprint,
-        "data_parquet": data_parquet,
+        **asdict(data),
         "versions": json.dumps({name: version(name) for name in VERSIONED}),
         "engine": engine,
         "created_at": now(),
@@ -112,7 +117,12 @@ def _refuse_difference(known: Stored, study: Study, data_fingerprint: str) -> No
 
 
 def _reopen(database: Database, known: Stored) -> None:
-    """Let a failed study go on: what a time limit skipped is open again, and so is the verdict."""
+    """Let a failed study go on: what was skipped is open again, and so is the verdict."""
+    if known.state == "cancelled":
+        raise StudyFailed(
+            f"the study {known.name!r} was cancelled",
+            remedy=f"remove it with: hpo delete {known.name}, or choose another --name",
+        )
     if known.state != "failed":
         return
     of_study = slots.c.study == known.name
@@ -124,13 +134,14 @@ def _reopen(database: Database, known: Stored) -> None:
         reopened = connection.execute(
             studies.update()
             .where(studies.c.name == known.name, studies.c.state == "failed")
-            .values(state="queued", error=None, failures=0, ended_at=None, timed_out=0)
+            .values(state="queued", error=None, ended_at=None, closed_by=None)
         )
         if reopened.rowcount:  # else another submit was faster
+            connection.execute(failures.delete().where(failures.c.study == known.name))
             connection.execute(
                 slots.update()
                 .where(of_study, sa.or_(skipped, slots.c.kind == "verdict"))
-                .values(state="open", outcome=None, worker=None, expires_at=None)
+                .values(state="open", outcome=None, worker=None, expires_at=None, crashes=0)
             )
 
 
@@ -146,6 +157,7 @@ def _refuse_spent(known: Stored, outcomes: list[str | None]) -> None:
     )
 
 
+@patient
 def find(database: Database, name: str) -> Stored:
     """The study of this name. Raises UnknownStudy, naming those that are there."""
     found = _find(database, name)
@@ -160,6 +172,20 @@ def _unknown(database: Database, name: str) -> UnknownStudy:
     return UnknownStudy(f"no study {name!r}", where=without_password(database.url), remedy=listed)
 
 
+@patient
+def data_of(database: Database, name: str) -> StudyData:
+    """What the database keeps of the study's data. Raises UnknownStudy."""
+    kept = [studies.c[field.name] for field in fields(StudyData)]
+    with database.transaction() as connection:
+        row = connection.execute(sa.select(*kept).where(studies.c.name == name)).mappings().first()
+    if row is None:
+        raise _unknown(database, name)
+    parquet = row["data_parquet"]
+    stored = None if parquet is None else bytes(parquet)
+    return StudyData(**{**row, "data_parquet": stored})
+
+
+@patient
 def state(database: Database, name: str) -> str | None:
     """The study's state; None when there is no such study."""
     with database.transaction() as connection:
@@ -174,16 +200,6 @@ def names(database: Database) -> list[str]:
         return list(connection.execute(query).scalars())
 
 
-def data_of(database: Database, name: str) -> bytes:
-    """The study's data as Parquet. Raises UnknownStudy."""
-    with database.transaction() as connection:
-        query = sa.select(studies.c.data_parquet).where(studies.c.name == name)
-        data = connection.execute(query).scalar_one_or_none()
-    if data is None:
-        raise _unknown(database, name)
-    return bytes(data)
-
-
 def _find(database: Database, name: str) -> Stored | None:
     light = (column for column in studies.c if column.name != "data_parquet")
     with database.transaction() as connection:
@@ -191,77 +207,44 @@ def _find(database: Database, name: str) -> Stored | None:
         row = connection.execute(query).mappings().first()
     if row is None:
         return None
+    versions = json.loads(row["versions"])
     return Stored(
         name=row["name"],
         optuna_id=row["optuna_id"],
         state=row["state"],
-        spec=Study.model_validate_json(row["spec"]),
+        spec=_spec(row["name"], row["spec"], versions),
         fingerprint=row["fingerprint"],
         data_fingerprint=row["data_fingerprint"],
-        versions=json.loads(row["versions"]),
+        versions=versions,
         engine=row["engine"],
         error=row["error"] or "",
-        timed_out=bool(row["timed_out"]),
+        created_at=row["created_at"],
+        closed_by=row["closed_by"] or "",
         benchmark_warnings=tuple(json.loads(row["benchmark_warnings"] or "[]")),
         answer=Answer.model_validate_json(row["answer"]) if row["answer"] else None,
     )
 
 
-def start(database: Database, name: str) -> None:
-    """A worker begins: a queued study is running from now on."""
+def _spec(name: str, text: str, versions: dict[str, str]) -> Study:
+    try:
+        return Study.model_validate_json(text)
+    except ValidationError as error:
+        raise UsageError(
+            f"this hpo {version('hpo')} does not understand the study {name!r}, which hpo"
+            f" {versions['hpo']} wrote",
+            remedy="use that version",
+        ) from error
+
+
+@patient
+def at_work(database: Database, only: str = "") -> list[tuple[str, str]]:
+    """Name and engine of the studies that may be worked on, or of `only` this; the oldest first."""
+    query = sa.select(studies.c.name, studies.c.engine).where(studies.c.state.in_(AT_WORK))
+    if only:
+        query = query.where(studies.c.name == only)
     with database.transaction() as connection:
-        connection.execute(
-            studies.update()
-            .where(studies.c.name == name, studies.c.state == "queued")
-            .values(state="running", started_at=sa.func.coalesce(studies.c.started_at, now()))
-        )
-
-
-def close_budget(database: Database, name: str) -> int:
-    """Let nothing new begin: slots of trials that no one works on end as skipped; returns how many.
-
-    What runs is finished, then the verdict is made on what there is: where no trial is complete
-    or runs, the first one is left open.
-    """
-    of_trials = (slots.c.study == name, slots.c.kind == "trial")
-    some = sa.select(slots.c.number).where(
-        *of_trials, sa.or_(slots.c.state == "taken", slots.c.outcome == "complete")
-    )
-    first = sa.select(sa.func.min(slots.c.number)).where(*of_trials, slots.c.state == "open")
-    with database.transaction() as connection:
-        has_some = connection.execute(some.limit(1)).first() is not None
-        kept = -1 if has_some else connection.execute(first).scalar_one_or_none()
-        closed = connection.execute(
-            slots.update()
-            .where(*of_trials, slots.c.state == "open", slots.c.number != kept)
-            .values(state="ended", outcome="skipped")
-        )
-        connection.execute(
-            studies.update()
-            .where(studies.c.name == name, studies.c.state.in_(("queued", "running")))
-            .values(state="stopping", timed_out=1)
-        )
-    return closed.rowcount
-
-
-def fail(database: Database, name: str, error: str) -> None:
-    """The study ends without an answer; one that has ended stays as it is."""
-    with database.transaction() as connection:
-        connection.execute(
-            studies.update()
-            .where(studies.c.name == name, studies.c.state.not_in(ENDED))
-            .values(state="failed", error=error, ended_at=now())
-        )
-
-
-def count_failure(database: Database, name: str) -> int:
-    """One more unexpected failure in this study; returns how many there were."""
-    with database.transaction() as connection:
-        connection.execute(
-            studies.update().where(studies.c.name == name).values(failures=studies.c.failures + 1)
-        )
-        query = sa.select(studies.c.failures).where(studies.c.name == name)
-        return int(connection.execute(query).scalar_one_or_none() or 0)
+        rows = connection.execute(query.order_by(studies.c.created_at)).all()
+    return [(row.name, row.engine) for row in rows]
 
 
 def delete(database: Database, name: str) -> None:
@@ -295,6 +278,16 @@ def _delete_trials(database: Database, name: str) -> None:
     )
 
 
+def ended_before(database: Database, age_s: float) -> list[str]:
+    """The names of the studies that ended more than so many seconds ago, the oldest first."""
+    query = sa.select(studies.c.name).where(
+        studies.c.state.in_(ENDED), studies.c.ended_at < now() - age_s
+    )
+    with database.transaction() as connection:
+        return list(connection.execute(query.order_by(studies.c.ended_at)).scalars())
+
+
+@patient
 def seconds_since_start(database: Database, name: str) -> float:
     """Seconds since a worker first took the study up, by the database's clock."""
     with database.transaction() as connection:

@@ -17,16 +17,12 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
-
 metadata = MetaData()
 
 
 def _study_key() -> ForeignKey:
     return ForeignKey("hpo_study.name", ondelete="CASCADE")
 
-
-schema = Table("hpo_schema", metadata, Column("version", Integer, primary_key=True))
 
 studies = Table(
     "hpo_study",
@@ -37,15 +33,16 @@ studies = Table(
     Column("spec", Text, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("data_fingerprint", String(64), nullable=False),
-    Column("data_parquet", LargeBinary, nullable=False),  # small data travel with the study
+    Column("data_parquet", LargeBinary),  # small data travel with the study
+    Column("data_uri", Text),  # large data stay where they are
+    Column("data_sha256", String(64)),  # of the file at data_uri
     Column("versions", Text, nullable=False),
     Column("engine", String(20), nullable=False),
     Column("error", Text),
-    Column("failures", Integer, nullable=False, default=0),
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("ended_at", Double),
-    Column("timed_out", Integer, nullable=False, default=0),
+    Column("closed_by", String(12)),  # what ended the search before its budget was spent
     Column("benchmark_warnings", Text),
     Column("answer", Text),
 )
@@ -61,7 +58,8 @@ slots = Table(
     Column("worker", String(120)),
     Column("token", Integer, nullable=False, default=0),
     Column("expires_at", Double),
-    Column("deaths", Integer, nullable=False, default=0),  # leases that ran out and were taken over
+    Column("expiries", Integer, nullable=False, default=0),  # leases that ran out, taken over
+    Column("crashes", Integer, nullable=False, default=0),  # training processes that died of it
     Column("outcome", String(12)),
     Column("score", Double),
     Column("reason", Text),
@@ -84,6 +82,17 @@ networks = Table(
     Column("device", String(60), nullable=False),
 )
 
+checkpoints = Table(
+    "hpo_checkpoint",
+    metadata,
+    Column("study", String(120), _study_key(), primary_key=True),
+    Column("trial", Integer, primary_key=True),
+    Column("fold", Integer, primary_key=True),
+    Column("seed", Integer, primary_key=True),
+    Column("wall_s", Double, nullable=False),  # of training until then
+    Column("state", LargeBinary, nullable=False),  # safetensors
+)
+
 benchmarks = Table(
     "hpo_benchmark",
     metadata,
@@ -98,10 +107,32 @@ workers = Table(
     "hpo_worker",
     metadata,
     Column("id", String(120), primary_key=True),
-    Column("study", String(120), _study_key()),
+    Column("study", String(120)),  # that it works on, if any
     Column("host", String(120), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("device", String(60), nullable=False),
     Column("state", String(12), nullable=False),
     Column("last_beat", Double, nullable=False),
+)
+
+failures = Table(
+    "hpo_failure",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study", String(120), _study_key(), nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("worker", String(120), nullable=False),
+    Column("signature", String(64), nullable=False),  # equal errors have the same
+    Column("trace", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("hpo_failure_by_signature", "study", "signature"),
+)
+
+refusals = Table(
+    "hpo_refusal",
+    metadata,
+    Column("study", String(120), _study_key(), primary_key=True),
+    Column("worker", String(120), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", Double, nullable=False),
 )

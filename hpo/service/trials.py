@@ -1,6 +1,8 @@
 """Optuna's side of a slot: its trial is made, found again, looked up and told."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -13,6 +15,7 @@ from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest_together
 from hpo.service.claims import Claim, bind
 from hpo.service.database import Database
+from hpo.service.patience import patient
 from hpo.sizing.bound import UNBOUNDED, Limit, capacity, largest_equal_cells, parameters
 
 SLOT = "slot"
@@ -20,18 +23,23 @@ FACTS = "facts"  # in one attribute: each costs two statements
 CONSTRAINT = "infeasible"
 
 
-def trials_of(
-    database: Database,
-    optuna_id: int,
-    claims: Sequence[Claim],
-    prepared: Prepared,
-    history: Sequence[FrozenTrial],
-) -> list[FrozenTrial]:
+@dataclass(frozen=True)
+class Batch:
+    """The trials of a batch's claims, and every trial of the study when they were looked up."""
+
+    trials: list[FrozenTrial]
+    history: Sequence[FrozenTrial]
+
+
+@patient
+def batch_of(
+    database: Database, optuna_id: int, claims: Sequence[Claim], prepared: Prepared
+) -> Batch:
     """The trials of claimed slots: those they have, those that lost their worker, or new ones.
 
-    `history` is every trial of the study as it is now; new ones are suggested from those that have
-    ended. Raises LeaseLost.
+    New ones are suggested from the trials that have ended. Raises LeaseLost.
     """
+    history = all_trials(database, optuna_id)
     known = {trial.number: trial for trial in history}
     numbers = _numbers_by_slot(history) | {c.number: c.trial for c in claims if c.trial is not None}
     new = [claim.number for claim in claims if claim.number not in numbers]
@@ -40,7 +48,7 @@ def trials_of(
         known[made.number], numbers[slot] = made, made.number
     if unbound := [claim for claim in claims if claim.trial is None]:
         bind(database, [(claim, numbers[claim.number]) for claim in unbound])
-    return [known[numbers[claim.number]] for claim in claims]
+    return Batch([known[numbers[claim.number]] for claim in claims], history)
 
 
 def _numbers_by_slot(history: Sequence[FrozenTrial]) -> dict[int, int]:
@@ -49,20 +57,23 @@ def _numbers_by_slot(history: Sequence[FrozenTrial]) -> dict[int, int]:
     return {trial.user_attrs[SLOT]: trial.number for trial in reversed(numbered)}
 
 
+@patient
 def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
     """Every trial of the study as Optuna stores it, by number."""
     with database.translated():
         return database.storage.get_all_trials(optuna_id, deepcopy=False)
 
 
+@patient
 def close_orphans(database: Database, optuna_id: int) -> None:
-    """Fail trials that still run when all slots have ended: no slot is theirs.
+    """Fail trials that still run when all slots have ended, or the study is cancelled.
 
-    Such a trial is made by a worker that lost its lease between taking a slot and making the trial.
+    No slot is theirs: such a trial is made by a worker that lost its lease between taking a slot
+    and making the trial.
     """
     for trial in all_trials(database, optuna_id):
         if not trial.state.is_finished():
-            with database.translated():
+            with database.translated(), suppress(UpdateFinishedTrialError):  # told meanwhile
                 database.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
@@ -137,6 +148,7 @@ def _limit(limit: Limit) -> dict[str, object]:
             return {"limit_weights": capacity(limit)}
 
 
+@patient
 def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> Outcome:
     """Tell Optuna how the trial ended, and return what stands.
 

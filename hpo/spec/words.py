@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+NAMES_SHOWN = 3
 METRICS = {"mase": "MASE", "rmse": "RMSE", "mae": "MAE", "smape": "sMAPE"}
 BENCHMARKS = {
     "naive": "naive",
@@ -41,3 +42,13 @@ def counted(number: int, noun: str) -> str:
     if number == 1 or noun.endswith("s"):
         return f"{number:,} {noun}"
     return f"{number:,} {noun}{'es' if noun.endswith('ch') else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, quoted, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    shown = ", ".join(repr(n) for n in names[:NAMES_SHOWN])
+    return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown

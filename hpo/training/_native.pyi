@@ -13,6 +13,9 @@ Network = tuple[str, Ints, int, int, float, Reals]
 # values (rows x inputs), first rows of the windows, lengths and labels of sequences or None,
 # lookback, whether anchored
 Samples = tuple[Reals, Ints, Ints | None, Ints | None, int, bool]
+# checks (a row each: step, training loss, watched loss), AdamW's mean and square, the weights of
+# the best check, steps taken, the best check's row, the first batch's loss, the sum since a check
+Course = tuple[NDArray[np.float64], Reals, Reals, Reals, int, int, float, float]
 
 def kernels() -> list[str]: ...
 def train(
@@ -30,10 +33,10 @@ def train(
     exploded: float,
     dropout_seed: int,
     quiet_s: float,
-    checks: NDArray[np.float64],
+    course: Course,
     on_check: Callable[[int, float], Any],
     /,
-) -> tuple[int, int, int, float]: ...
+) -> tuple[int, int, int, int, float, float]: ...
 def run(network: Network, samples: Samples, loss: int, outputs: Reals | None, /) -> float: ...
 def gradient(
     network: Network,

@@ -797,40 +797,56 @@ static int has_diverged(const double *check, double first_loss, double exploded)
     return !isfinite(check[1]) || !isfinite(check[2]) || check[1] > exploded * fmax(first_loss, 1);
 }
 
+/* Writes down the losses after a step, and keeps its weights where they are the best so far. */
+static enum status check(Network *net, const Samples *watch, const Plan *plan, Course *course) {
+    const int64_t since = (course->step - 1) % plan->check_every + 1;
+    double *now = course->checks + 3 * course->count++;
+    const double *best = course->checks + 3 * course->best_check;
+    now[0] = (double)course->step;
+    now[1] = now[2] = course->summed / (double)since;
+    course->summed = 0;
+    if (watch) evaluate(net, watch, plan->loss, &now[2], NULL);
+    if (has_diverged(now, course->first_loss, plan->exploded)) return DIVERGED;
+    if (!watch || now == best || now[2] < best[2]) { /* the first is the best so far */
+        memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
+        course->best_check = course->count - 1;
+    }
+    return DONE;
+}
+
 static enum status steps(Network *net, const Samples *samples, const Samples *watch,
                          const Plan *plan, Course *course) {
-    double summed = 0, best = INFINITY, last_loss = NAN, asked = seconds();
-    int64_t since = 0, checks_since = 0;
+    double asked = seconds();
     pack(net);
-    memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
-    for (int64_t step = 1; step <= plan->steps; step++) {
-        double loss = learn(net, samples, plan, step - 1);
+    while (course->step < plan->steps) {
+        const int64_t step = course->step + 1;
+        double loss = learn(net, samples, plan, course->step);
         clip(net, plan->clip_norm);
-        update(net, (double)plan->rates[step - 1], plan->weight_decay, step);
+        update(net, (double)plan->rates[course->step], plan->weight_decay, step);
         pack(net);
         if (step == 1) course->first_loss = loss;
-        summed += loss, since++;
-        if (seconds() - asked >= plan->quiet_s) {
+        course->summed += loss;
+        course->step = step;
+        if (step % plan->check_every == 0 || step == plan->steps) {
+            if (check(net, watch, plan, course) == DIVERGED) return DIVERGED;
+            if (watch && course->count - 1 - course->best_check >= plan->patience) return DONE;
+        }
+        if (step < plan->steps && seconds() - asked >= plan->quiet_s) {
+            double last_loss = course->count ? course->checks[3 * course->count - 1] : NAN;
             if (plan->on_check(plan->asked, step, last_loss)) return STOPPED;
             asked = seconds();
         }
-        if (step % plan->check_every && step != plan->steps) continue;
-
-        double *check = course->checks + 3 * course->count++;
-        check[0] = (double)step;
-        check[1] = check[2] = summed / (double)since;
-        summed = 0, since = 0;
-        if (watch) evaluate(net, watch, plan->loss, &check[2], NULL);
-        last_loss = check[2];
-        if (has_diverged(check, course->first_loss, plan->exploded)) return DIVERGED;
-        checks_since++;
-        if (check[2] < best || !watch) {
-            memcpy(net->best, net->weight, (size_t)net->weights * sizeof(REAL));
-            best = check[2], checks_since = 0, course->best_step = step;
-        }
-        if (watch && checks_since >= plan->patience) break;
     }
     return DONE;
+}
+
+/* Copies what a training remembers beside its weights into the network, or out of it. */
+static void carry(Network *net, Course *course, int is_out) {
+    void *of_course[] = {course->mean, course->square, course->best};
+    REAL *of_net[] = {net->mean, net->square, net->best};
+    for (int n = 0; n < 3; n++)
+        memcpy(is_out ? of_course[n] : of_net[n], is_out ? of_net[n] : of_course[n],
+               (size_t)net->weights * sizeof(REAL));
 }
 
 static enum status train(const Shape *shape, void *weights, const Samples *samples,
@@ -840,8 +856,10 @@ static enum status train(const Shape *shape, void *weights, const Samples *sampl
     if (watched > most_steps) most_steps = watched;
     int64_t most_batch = plan->batch > EVALUATED ? plan->batch : EVALUATED;
     if (!open_network(&net, shape, weights, most_steps, most_batch, 1)) return NO_MEMORY;
+    carry(&net, course, 0);
     enum status status = steps(&net, samples, watch, plan, course);
-    memcpy(weights, net.best, (size_t)net.weights * sizeof(REAL));
+    carry(&net, course, 1);
+    memcpy(weights, net.weight, (size_t)net.weights * sizeof(REAL));
     close_network(&net);
     return status;
 }

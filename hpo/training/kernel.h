@@ -35,10 +35,12 @@ typedef struct {
     void *asked;
 } Plan;
 
+/* How far a training is: where it begins and where, stopped or not, it ends. */
 typedef struct {
     double *checks; /* one row a check: step, mean training loss since the last, watched loss */
-    int64_t count, best_step;
-    double first_loss;
+    void *mean, *square, *best; /* AdamW's moments and the weights of the best check */
+    int64_t step, count, best_check; /* steps taken; checks so far; the row of the best of them */
+    double first_loss, summed;       /* of the first batch; of all batches since the last check */
 } Course;
 
 /* The code for one kind of processor. Weights are float or double, as the kernel says, in the order
@@ -46,7 +48,8 @@ typedef struct {
 typedef struct {
     const char *name;
     int real_bytes;
-    /* Trains; the weights are replaced by the best ones. `watch` may be NULL. */
+    /* Trains from `course` on and leaves there, and in the weights, how far it came. `watch` may be
+     * NULL. */
     enum status (*train)(const Shape *, void *weights, const Samples *, const Samples *watch,
                          const Plan *, Course *);
     /* The mean loss over all windows, and their outputs (count x outputs); either may be NULL. */

@@ -8,7 +8,7 @@
 
 #include "kernel.h"
 
-enum { MOST_BUFFERS = 16, MOST_LAYERS = 64, MOST_STEPS = 1 << 24 };
+enum { MOST_BUFFERS = 24, MOST_LAYERS = 64, MOST_STEPS = 1 << 24 };
 
 /* The buffers of one call, all given back at its end. */
 typedef struct {
@@ -209,8 +209,42 @@ static int on_check(void *asked, int64_t step, double loss) {
     return goes_on != 1;
 }
 
+/* Where a training of this plan begins: at its first step, or where it was stopped. */
+static int take_course(Buffers *held, PyObject *from, const Net *net, const Plan *plan,
+                       Course *course) {
+    PyObject *checks, *arrays[3];
+    const char *names[] = {"mean", "square", "best"};
+    void **to[] = {&course->mean, &course->square, &course->best};
+    long long step, best_check;
+    int64_t length;
+    if (!PyArg_ParseTuple(from,
+                          "OOOOLLdd;a course is (checks, mean, square, best, step, best check, "
+                          "first loss, summed losses)",
+                          &checks, &arrays[0], &arrays[1], &arrays[2], &step, &best_check,
+                          &course->first_loss, &course->summed))
+        return 0;
+    if (!(course->checks = take(held, checks, "checks", 'd', 1, &length))) return 0;
+    if (length / 3 < plan->steps / plan->check_every + 1)
+        return refuse("the length of checks", length, "3 x (steps / check_every + 1)");
+    for (int n = 0; n < 3; n++) {
+        char kind = real_kind(net->kernel);
+        if (!(*to[n] = take(held, arrays[n], names[n], kind, 1, &length))) return 0;
+        if (length == net->count) continue;
+        PyErr_Format(PyExc_ValueError, "%s has %lld entries, this network %lld weights", names[n],
+                     (long long)length, (long long)net->count);
+        return 0;
+    }
+    if (step < 0 || step >= plan->steps)
+        return refuse("the number of steps taken", step, "0 to that of all steps - 1");
+    course->step = step, course->count = step / plan->check_every;
+    if (best_check < 0 || best_check > (course->count ? course->count - 1 : 0))
+        return refuse("the best check", best_check, "one of those made, 0 where none is");
+    course->best_check = best_check;
+    return 1;
+}
+
 static PyObject *train_held(Buffers *held, PyObject *arguments) {
-    PyObject *net_from, *samples_from, *watch_from, *order, *rates, *checks;
+    PyObject *net_from, *samples_from, *watch_from, *order, *rates, *course_from;
     Asked asked = {0};
     Net net;
     Samples samples, watch;
@@ -219,18 +253,17 @@ static PyObject *train_held(Buffers *held, PyObject *arguments) {
     long long batch, check_every, patience;
     unsigned int seed;
     int loss;
-    int64_t order_count, checks_count;
+    int64_t order_count;
     if (!PyArg_ParseTuple(arguments, "OOOOOLiddLLdIdOO", &net_from, &samples_from, &watch_from,
                           &order, &rates, &batch, &loss, &plan.clip_norm, &plan.weight_decay,
-                          &check_every, &patience, &plan.exploded, &seed, &plan.quiet_s, &checks,
-                          &asked.callable))
+                          &check_every, &patience, &plan.exploded, &seed, &plan.quiet_s,
+                          &course_from, &asked.callable))
         return NULL;
     if (!take_net(held, net_from, 1, &net)) return NULL;
     if (!take_samples(held, samples_from, &net, 1, &samples)) return NULL;
     if (watch_from != Py_None && !take_samples(held, watch_from, &net, 1, &watch)) return NULL;
     if (!(plan.order = take(held, order, "order", 'q', 0, &order_count))) return NULL;
     if (!(plan.rates = take(held, rates, "rates", 'f', 0, &plan.steps))) return NULL;
-    if (!(course.checks = take(held, checks, "checks", 'd', 1, &checks_count))) return NULL;
     plan.batch = batch, plan.check_every = check_every, plan.patience = patience;
     plan.loss = (enum loss)loss, plan.dropout_seed = seed;
     if (batch < 1) return refuse("batch", batch, "at least 1"), NULL;
@@ -238,8 +271,7 @@ static PyObject *train_held(Buffers *held, PyObject *arguments) {
         return refuse("the length of order", order_count, "steps x batch"), NULL;
     if (check_every < 1) return refuse("check_every", check_every, "at least 1"), NULL;
     if (patience < 1) return refuse("patience", patience, "at least 1"), NULL;
-    if (checks_count < 3 * (plan.steps / check_every + 1))
-        return refuse("the length of checks", checks_count, "3 x (steps / check_every + 1)"), NULL;
+    if (!take_course(held, course_from, &net, &plan, &course)) return NULL;
     if (!check_loss(plan.loss, &samples) || !check_order(&plan, &samples)) return NULL;
     if (watch_from != Py_None && !check_loss(plan.loss, &watch)) return NULL;
     asked.thread = PyEval_SaveThread();
@@ -247,8 +279,9 @@ static PyObject *train_held(Buffers *held, PyObject *arguments) {
                                            watch_from == Py_None ? NULL : &watch, &plan, &course);
     PyEval_RestoreThread(asked.thread);
     if (status == STOPPED && PyErr_Occurred()) return NULL;
-    return told(status, Py_BuildValue("iLLd", (int)status, (long long)course.count,
-                                      (long long)course.best_step, course.first_loss));
+    return told(status, Py_BuildValue("iLLLdd", (int)status, (long long)course.step,
+                                      (long long)course.count, (long long)course.best_check,
+                                      course.first_loss, course.summed));
 }
 
 static PyObject *run_held(Buffers *held, PyObject *arguments) {

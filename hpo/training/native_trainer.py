@@ -3,13 +3,15 @@
 Shapes: B windows in a batch, T steps, F features, K outputs, N windows, P weights.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.training.state import TrainingState
 from hpo.training.trainer import (
     EXPLODED,
     QUIET_S,
-    Check,
     Examples,
     Loss,
     OnCheck,
@@ -22,8 +24,10 @@ from hpo.training.trainer import (
     Stopped,
     Trained,
     Weights,
+    begin,
     check_fit,
     check_windows,
+    checks_of,
     refuse_divergence,
 )
 from hpo.training.weights import join, split
@@ -49,15 +53,17 @@ class NativeTrainer:
     """Fulfils `trainer.Trainer` on the processor. Raises ImportError where it is not built.
 
     `kernel`: the code to use, of `_native.kernels()`; by default the fastest of this processor.
+    `quiet_s`: how long a training goes on without asking on_check; with 0 it asks at every step.
     """
 
     name = "native"
     device = "cpu"
 
-    def __init__(self, kernel: str = "") -> None:
+    def __init__(self, kernel: str = "", *, quiet_s: float = QUIET_S) -> None:
         if not HAS_MODULE:
             raise ImportError("hpo was installed without its native engine")
         self.kernel = kernel or _native.kernels()[0]
+        self.quiet_s = quiet_s
 
     def train(
         self,
@@ -67,35 +73,18 @@ class NativeTrainer:
         plan: Plan,
         watch: Examples | None,
         on_check: OnCheck,
+        *,
+        state: TrainingState | None = None,
     ) -> Trained:
         """See `trainer.Trainer.train`."""
         check_fit(shape, samples, plan)
         if watch is not None:
             check_fit(shape, watch, plan.loss)
-        flat_P = join(shape, weights)
-        checks = np.empty((len(plan.rates_S) // plan.check_every + 1, 3))
+        begun = begin(self.name, shape, plan, join(shape, weights), state)
         try:
-            status, count, best_step, first_loss = _native.train(
-                self._network(shape, flat_P),
-                _windows(samples),
-                _windows(watch) if watch is not None else None,
-                *_as_arguments(plan),
-                QUIET_S,
-                checks,
-                on_check,
-            )
+            return self._train(shape, samples, plan, watch, on_check, begun)
         except MemoryError as error:
             raise _out_of_memory(shape) from error
-        if status == STOPPED:
-            raise Stopped
-        course = tuple(
-            Check(step=int(step), train_loss=train_loss, watch_loss=watch_loss)
-            for step, train_loss, watch_loss in checks[:count].tolist()
-        )
-        if status == DIVERGED:
-            refuse_divergence(course[-1], first_loss, plan.loss)
-            raise AssertionError("the kernel calls diverged what refuse_divergence does not")
-        return Trained(weights=split(shape, flat_P), steps=best_step, checks=course)
 
     def predictor(self, shape: Shape, weights: Weights) -> Predictor:
         """See `trainer.Trainer.predictor`."""
@@ -119,6 +108,49 @@ class NativeTrainer:
         check_fit(shape, samples, loss)
         network = self._network(shape, join(shape, weights))
         return self._run(shape, network, _windows(samples), LOSSES.index(loss), None)
+
+    def _train(
+        self,
+        shape: Shape,
+        samples: Examples,
+        plan: Plan,
+        watch: Examples | None,
+        on_check: OnCheck,
+        begun: TrainingState,
+    ) -> Trained:
+        arrays = (begun.weights_P, begun.mean_P, begun.square_P, begun.best_P)
+        weights_P, mean_P, square_P, best_P = (array_P.copy() for array_P in arrays)
+        checks_C3 = np.empty((begun.plan_steps // begun.check_every + 1, 3))
+        checks_C3[: len(begun.checks_C3)] = begun.checks_C3
+        best_check = begun.best_check(watched=watch is not None)
+        so_far = (begun.step, best_check, begun.first_loss, begun.summed_loss)
+        status, step, count, best_check, first_loss, summed_loss = _native.train(
+            self._network(shape, weights_P),
+            _windows(samples),
+            _windows(watch) if watch is not None else None,
+            *_as_arguments(plan),
+            self.quiet_s,
+            (checks_C3, mean_P, square_P, best_P, *so_far),
+            on_check,
+        )
+        if status == STOPPED:
+            stopped = replace(
+                begun,
+                step=step,
+                weights_P=weights_P,
+                mean_P=mean_P,
+                square_P=square_P,
+                best_P=best_P,
+                checks_C3=checks_C3[:count],
+                first_loss=first_loss,
+                summed_loss=summed_loss,
+            )
+            raise Stopped(stopped)
+        checks = checks_of(checks_C3[:count])
+        if status == DIVERGED:
+            refuse_divergence(checks[-1], first_loss, plan.loss)
+            raise AssertionError("the kernel calls diverged what refuse_divergence does not")
+        return Trained(weights=split(shape, best_P), steps=checks[best_check].step, checks=checks)
 
     def _network(self, shape: Shape, flat_P: NDArray[np.float32]) -> "_native.Network":
         cells = np.array(shape.cells, dtype=np.int64)

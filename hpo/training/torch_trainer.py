@@ -6,6 +6,7 @@ Shapes: B windows in a batch, T steps, F features, K outputs, N windows, S optim
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hpo.training.network import Network, flatten, load, unload
+from hpo.training.state import TrainingState
 from hpo.training.trainer import (
     QUIET_S,
     Check,
@@ -31,21 +33,27 @@ from hpo.training.trainer import (
     Stopped,
     Trained,
     Weights,
+    begin,
     check_fit,
     check_windows,
+    checks_of,
     refuse_divergence,
 )
+from hpo.training.weights import join, split
 
 EVALUATION_BATCH = 4096
 
 
 class TorchTrainer:
-    """Fulfils `trainer.Trainer` with torch.nn.LSTM and AdamW."""
+    """Fulfils `trainer.Trainer` with torch.nn.LSTM and AdamW.
+
+    `quiet_s`: how long a training goes on without asking on_check; with 0 it asks at every step.
+    """
 
     name = "torch"
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, *, quiet_s: float = QUIET_S) -> None:
+        self.device, self.quiet_s = device, quiet_s
 
     def train(
         self,
@@ -55,14 +63,19 @@ class TorchTrainer:
         plan: Plan,
         watch: Examples | None,
         on_check: OnCheck,
+        *,
+        state: TrainingState | None = None,
     ) -> Trained:
         """See `trainer.Trainer.train`."""
         check_fit(shape, samples, plan)
         if watch is not None:
             check_fit(shape, watch, plan.loss)
+        begun = begin(self.name, shape, plan, join(shape, weights), state)
         with _out_of_memory_told(shape, self.device):
-            network = load(shape, weights, self.device, dropout_seed=plan.dropout_seed)
-            return self._train(network, samples, plan, watch, on_check)
+            windows = _on_device(samples, self.device)
+            watched = _on_device(watch, self.device) if watch is not None else None
+            training = _Training(shape, plan, windows, watched, begun, self.device)
+            return self._go_through(training, plan, on_check)
 
     def predictor(self, shape: Shape, weights: Weights) -> Predictor:
         """See `trainer.Trainer.predictor`."""
@@ -85,64 +98,135 @@ class TorchTrainer:
             network = load(shape, weights, self.device)
             return _evaluate(network, _on_device(samples, self.device), loss)
 
-    def _train(
-        self,
-        network: Network,
-        samples: Examples,
-        plan: Plan,
-        watch: Examples | None,
-        on_check: OnCheck,
-    ) -> Trained:
-        windows = _on_device(samples, self.device)
-        watched = _on_device(watch, self.device) if watch is not None else None
-        best, asking = _Best(network), _Asking(on_check)
-        checks: list[Check] = []
-        for step, train_loss, first_loss in self._steps(network, windows, plan, asking):
-            if watched is not None:
-                watch_loss = _evaluate(network, watched, plan.loss)
-            else:
-                watch_loss = train_loss
-            checks.append(Check(step=step, train_loss=train_loss, watch_loss=watch_loss))
-            refuse_divergence(checks[-1], first_loss, plan.loss)
-            asking.last_loss = watch_loss
-            best.look(network, step, watch_loss, always=watched is None)
-            if watched is not None and best.checks_since >= plan.patience:
-                break
-        return Trained(weights=best.weights, steps=best.step, checks=tuple(checks))
-
-    def _steps(
-        self, network: Network, windows: "_Windows", plan: Plan, asking: "_Asking"
-    ) -> Iterator[tuple[int, float, float]]:
-        """Take the plan's steps; whenever a check is due, yield what it needs.
-
-        That is the step, the mean training loss since the last check, the first batch's loss.
-        """
-        flat_P = flatten(network)
-        gradient_P = flat_P.grad
-        assert gradient_P is not None
-        optimiser = torch.optim.AdamW(
-            [flat_P], lr=1.0, weight_decay=plan.weight_decay, fused=self.device != "mps"
-        )
-        order_SB = torch.from_numpy(plan.order_SB).to(self.device)
-        rates = plan.rates_S.tolist()
-        network.train()
-        first = summed = torch.zeros((), device=self.device)
-        since, last = 0, len(order_SB)
-        for step, (batch_B, rate) in enumerate(zip(order_SB, rates, strict=True), start=1):
-            x_BTF, last_B, target = windows.take(batch_B)
-            value = _LOSSES[plan.loss](network(x_BTF, last_B), target)
-            gradient_P.zero_()
-            torch.autograd.backward(value)
-            gradient_P.mul_((plan.clip_norm / (gradient_P.norm() + 1e-6)).clamp(max=1.0))
-            optimiser.param_groups[0]["lr"] = rate
-            optimiser.step()
-            summed, since = summed + value.detach(), since + 1
-            first = value.detach() if step == 1 else first
-            asking.ask_if_due(step)
+    def _go_through(self, training: "_Training", plan: Plan, on_check: OnCheck) -> Trained:
+        last, asked_at = len(plan.order_SB), perf_counter()
+        while training.step < last:
+            training.take_step()
+            step = training.step
             if step % plan.check_every == 0 or step == last:
-                yield step, summed.item() / since, first.item()
-                network.train()
-                summed, since = torch.zeros((), device=self.device), 0
+                training.check()
+                if training.has_lost_patience():
+                    break
+            if step < last and perf_counter() - asked_at >= self.quiet_s:
+                if not on_check(step, training.last_loss()):
+                    raise Stopped(training.state())
+                asked_at = perf_counter()
+        return training.result()
+
+
+class _Training:
+    """A network on its way through a plan: all that one step hands on to the next."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        plan: Plan,
+        windows: "_Windows",
+        watched: "_Windows | None",
+        begun: TrainingState,
+        device: str,
+    ) -> None:
+        self.shape, self.plan, self.begun, self.step = shape, plan, begun, begun.step
+        self.windows, self.watched = windows, watched
+        self.order_SB = torch.from_numpy(plan.order_SB).to(device)
+        self.rates = plan.rates_S.tolist()
+        self.seeds = _dropout_seeds(plan) if shape.dropout else None
+        self.network = load(shape, split(shape, begun.weights_P), device).train()
+        self.flat_P = flatten(self.network)
+        self.optimiser = _adamw(self.flat_P, plan, begun, device)
+        losses = torch.tensor([begun.first_loss, begun.summed_loss], device=device)
+        self.first_loss, self.summed_loss = losses.unbind()
+        self.checks = list(checks_of(begun.checks_C3))
+        self.best = split(shape, begun.best_P)
+        self.best_check = begun.best_check(watched=watched is not None)
+
+    def take_step(self) -> None:
+        """Learn from the plan's next batch."""
+        if self.seeds is not None:
+            self.network.dropout.generator.manual_seed(self.seeds[self.step])
+        x_BTF, last_B, target = self.windows.take(self.order_SB[self.step])
+        loss = _LOSSES[self.plan.loss](self.network(x_BTF, last_B), target)
+        gradient_P = self.flat_P.grad
+        assert gradient_P is not None
+        gradient_P.zero_()
+        torch.autograd.backward(loss)
+        gradient_P.mul_((self.plan.clip_norm / (gradient_P.norm() + 1e-6)).clamp(max=1.0))
+        self.optimiser.param_groups[0]["lr"] = self.rates[self.step]
+        self.optimiser.step()
+        self.summed_loss = self.summed_loss + loss.detach()
+        self.first_loss = loss.detach() if self.step == 0 else self.first_loss
+        self.step += 1
+
+    def check(self) -> None:
+        """Write down the losses, and keep the weights where they are the best. Raises Diverged."""
+        since = (self.step - 1) % self.plan.check_every + 1
+        train_loss = watch_loss = self.summed_loss.item() / since
+        if self.watched is not None:
+            watch_loss = _evaluate(self.network, self.watched, self.plan.loss)
+            self.network.train()
+        self.checks.append(Check(step=self.step, train_loss=train_loss, watch_loss=watch_loss))
+        refuse_divergence(self.checks[-1], self.first_loss.item(), self.plan.loss)
+        self.summed_loss = torch.zeros_like(self.summed_loss)
+        is_first_or_unwatched = len(self.checks) == 1 or self.watched is None
+        if is_first_or_unwatched or watch_loss < self.checks[self.best_check].watch_loss:
+            self.best, self.best_check = unload(self.network), len(self.checks) - 1
+
+    def has_lost_patience(self) -> bool:
+        """Whether the last checks, as many as the plan's patience, brought no gain."""
+        without_gain = len(self.checks) - 1 - self.best_check
+        return self.watched is not None and without_gain >= self.plan.patience
+
+    def last_loss(self) -> float:
+        """The last check's watched loss."""
+        return self.checks[-1].watch_loss if self.checks else math.nan
+
+    def state(self) -> TrainingState:
+        """As it is after the last step."""
+        moments = self.optimiser.state[self.flat_P]
+        rows = [(check.step, check.train_loss, check.watch_loss) for check in self.checks]
+        return replace(
+            self.begun,
+            step=self.step,
+            weights_P=_on_host(self.flat_P),
+            mean_P=_on_host(moments["exp_avg"]),
+            square_P=_on_host(moments["exp_avg_sq"]),
+            best_P=join(self.shape, self.best),
+            checks_C3=np.array(rows, dtype=np.float64).reshape(-1, 3),
+            first_loss=self.first_loss.item(),
+            summed_loss=self.summed_loss.item(),
+        )
+
+    def result(self) -> Trained:
+        """The best weights, with the losses of all checks."""
+        step = self.checks[self.best_check].step
+        return Trained(weights=self.best, steps=step, checks=tuple(self.checks))
+
+
+def _dropout_seeds(plan: Plan) -> list[int]:
+    """One a step: then a step's masks do not depend on the steps before it."""
+    generator = np.random.default_rng(plan.dropout_seed & 0xFFFFFFFFFFFFFFFF)
+    seeds_S = generator.integers(2**63 - 1, size=len(plan.rates_S))
+    return [int(seed) for seed in seeds_S]
+
+
+def _adamw(flat_P: Tensor, plan: Plan, begun: TrainingState, device: str) -> torch.optim.Optimizer:
+    """AdamW that has come as far as `begun`; every step sets its own rate."""
+    optimiser = torch.optim.AdamW(
+        [flat_P], lr=1.0, weight_decay=plan.weight_decay, fused=device != "mps"
+    )
+    moments = {
+        "step": torch.tensor(float(begun.step)),
+        "exp_avg": torch.tensor(begun.mean_P),
+        "exp_avg_sq": torch.tensor(begun.square_P),
+    }
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": {0: moments}, "param_groups": groups})
+    return optimiser
+
+
+def _on_host(flat_P: Tensor) -> NDArray[np.float32]:
+    array_P: NDArray[np.float32] = flat_P.detach().cpu().numpy().copy()
+    return array_P
 
 
 class _Batch(NamedTuple):
@@ -202,33 +286,6 @@ def _on_device(samples: Examples, device: str) -> _Windows:
     if isinstance(samples, Sequences):
         return _ToClassify(samples, device)
     return _ToForecast(samples, device)
-
-
-class _Asking:
-    """Asks `on_check` every `QUIET_S` and tells it the last check's loss."""
-
-    def __init__(self, on_check: OnCheck) -> None:
-        self.on_check, self.last_loss, self.asked_at = on_check, math.nan, perf_counter()
-
-    def ask_if_due(self, step: int) -> None:
-        """Raise Stopped where the training is to end."""
-        if perf_counter() - self.asked_at < QUIET_S:
-            return
-        if not self.on_check(step, self.last_loss):
-            raise Stopped
-        self.asked_at = perf_counter()
-
-
-class _Best:
-    """The weights with the lowest watched loss so far."""
-
-    def __init__(self, network: Network) -> None:
-        self.weights, self.step, self.loss, self.checks_since = unload(network), 0, math.inf, 0
-
-    def look(self, network: Network, step: int, loss: float, *, always: bool) -> None:
-        self.checks_since += 1
-        if loss < self.loss or always:
-            self.weights, self.step, self.loss, self.checks_since = unload(network), step, loss, 0
 
 
 def _absolute(forecast_BK: Tensor, target_BK: Tensor) -> Tensor:

@@ -12,9 +12,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.training.state import TrainingState
+
 Weights = dict[str, NDArray[np.float32]]
 Predictor = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-QUIET_S = 0.05  # how long a training goes on without asking on_check
+QUIET_S = 0.05  # how long a trainer goes on without asking on_check, unless it is told otherwise
 OnCheck = Callable[[int, float], bool]
 Loss = Literal["absolute", "squared", "cross_entropy"]
 
@@ -170,7 +172,14 @@ class OutOfMemory(Exception):
 
 
 class Stopped(Exception):
-    """`on_check` asked to stop; nothing of this training is kept."""
+    """`on_check` asked to stop; from `state` it can go on, None where nothing had begun."""
+
+    def __init__(self, state: TrainingState | None = None) -> None:
+        super().__init__(state)
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"after step {self.state.step}" if self.state else "before the first step"
 
 
 class Trainer(Protocol):
@@ -187,17 +196,24 @@ class Trainer(Protocol):
         plan: Plan,
         watch: Examples | None,
         on_check: OnCheck,
+        *,
+        state: TrainingState | None = None,
     ) -> Trained:
         """Train from `weights` and return the weights of the lowest watched loss.
 
         Without `watch` all steps are taken and the last weights returned.
 
         `on_check` hears the step and the last check's watched (else training) loss, NaN before the
-        first: about every `QUIET_S`, or after the step where a step takes longer, and not
-        necessarily at every check. False ends the training; what it raises comes through.
+        first: about every `QUIET_S`, or after the step where a step takes longer, not necessarily
+        at every check, and not after the last step. False ends the training with Stopped, which
+        carries its state; what `on_check` raises comes through.
+
+        With `state` the training goes on where it was stopped, `weights` are those it once began
+        with, and its result is, on the same kind of device, that of a training never stopped, bit
+        for bit. On another kind of processor it goes on as well, and may differ by roundings.
 
         Raises Diverged, OutOfMemory, Stopped; ValueError for arguments that do not belong together
-        (`check_fit`, `weights.join`).
+        (`check_fit`, `weights.join`, `begin`).
         """
         ...
 
@@ -233,12 +249,57 @@ def check_fit(shape: Shape, samples: Examples, asked: Plan | Loss) -> None:
             raise ValueError(f"order_SB names windows {low} .. {high}, not only 0 .. {count - 1}")
 
 
+def begin(
+    engine: str,
+    shape: Shape,
+    plan: Plan,
+    weights_P: NDArray[np.float32],
+    state: TrainingState | None,
+) -> TrainingState:
+    """Where a training begins: at `state`, or without one at `weights_P`.
+
+    Every engine calls it in `train`. Raises ValueError for a state of another engine or training.
+    """
+    fresh = TrainingState(
+        engine=engine,
+        widths=(shape.inputs, *shape.cells, shape.outputs),
+        plan_steps=len(plan.rates_S),
+        check_every=plan.check_every,
+        step=0,
+        weights_P=weights_P,
+        mean_P=np.zeros_like(weights_P),
+        square_P=np.zeros_like(weights_P),
+        best_P=weights_P,
+        checks_C3=np.empty((0, 3)),
+        first_loss=math.nan,
+        summed_loss=0.0,
+    )
+    if state is None:
+        return fresh
+    for name in ("engine", "widths", "plan_steps", "check_every"):
+        found, right = getattr(state, name), getattr(fresh, name)
+        if found != right:
+            raise ValueError(f"the state's {name} is {found!r}, this training's {right!r}")
+    if len(state.weights_P) != len(weights_P):
+        found, right = len(state.weights_P), len(weights_P)
+        raise ValueError(f"the state has {found} weights, this training's network {right}")
+    return state
+
+
 def check_windows(shape: Shape, x_BTF: NDArray[np.float32]) -> None:
     """Raise ValueError unless `x_BTF` can be predicted from: float32, with steps and inputs."""
     fits = x_BTF.ndim == 3 and x_BTF.shape[1] > 0 and x_BTF.shape[2] == shape.inputs
     if not fits or x_BTF.dtype != np.float32:
         wanted = f"windows by steps by {shape.inputs} inputs"
         raise ValueError(f"x_BTF must be float32, {wanted}, not {x_BTF.dtype} of {x_BTF.shape}")
+
+
+def checks_of(checks_C3: NDArray[np.float64]) -> tuple[Check, ...]:
+    """The rows of a TrainingState's checks_C3 as Checks."""
+    return tuple(
+        Check(step=int(step), train_loss=train_loss, watch_loss=watch_loss)
+        for step, train_loss, watch_loss in checks_C3.tolist()
+    )
 
 
 def refuse_divergence(now: Check, first_loss: float, loss: Loss) -> None:

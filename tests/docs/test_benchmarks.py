@@ -1,5 +1,6 @@
 """The programs in benchmarks/ run and give what is promised of them; how fast, no test asks."""
 
+import ast
 import json
 import os
 import subprocess
@@ -79,6 +80,43 @@ def test_a_study_runs_with_every_number_of_trials_at_once() -> None:
     rows = benchmark("trials_at_once", "--threads", "1")["rows"]
     assert [row["at_once"] for row in rows] == [1, 2, 4, 8]
     assert len({row["score"] for row in rows}) == 1  # both trials are fixed first guesses
+
+
+def test_killed_workers_cost_this_project_nothing_and_plain_optuna_is_told_beside_it() -> None:
+    hpo, plain = benchmark("killed_workers", "--databases", "SQLite")["rows"]
+    assert (hpo["contestant"], plain["contestant"]) == ("hpo", "plain Optuna")
+    assert hpo["over"]
+    assert hpo["kills"] > 0
+    assert hpo["ended"] == hpo["complete"] + hpo["pruned"] + hpo["infeasible"] == 6
+    kept = ("running", "overshoot", "recorded_twice", "crashed", "left_behind")
+    assert {name: hpo[name] for name in kept} == dict.fromkeys(kept, 0)
+    assert hpo["networks"] >= 6
+    assert plain["ended"] == 6 + plain["overshoot"] >= 6
+    assert plain["left_behind"] == 0
+
+
+def test_the_service_benchmark_counts_the_same_of_both_contestants() -> None:
+    found = benchmark("service", "--databases", "PostgreSQL", "--seconds", "0,0.2")["rows"]
+    for hpo, plain in zip(found[::2], found[1::2], strict=True):
+        assert (hpo["contestant"], plain["contestant"]) == ("hpo", "plain Optuna")
+        assert hpo["trials"] == 16 <= plain["trials"]
+        assert plain["ratio"] == pytest.approx(hpo["trials_per_s"] / plain["trials_per_s"])
+        for row in (hpo, plain):
+            assert row["statements"] > row["commits"] > 0
+            assert row["database_cpu_ms"] > 0
+            assert 0 < row["claim_p50_ms"] <= row["claim_p99_ms"]
+            assert 0 < row["wait_p50_ms"] <= row["wait_p99_ms"]
+            if row["training_s"]:
+                assert 0 < row["idle_percent"] < 100
+                assert row["trials_per_s"] < row["workers"] / row["training_s"]
+
+
+def test_a_summary_of_workers_can_be_reckoned_by_hand() -> None:
+    words = "import service; print(service.summary([dict(began_at=1.0, statements=30, commits=4,"
+    words += " training_s=3.0, claims_s=[0.1], waits_s=[0.5, 0.5], ended_at=[3.0, 5.0])]))"
+    found = ast.literal_eval(run("-c", f"import sys; sys.path.insert(0, 'benchmarks'); {words}"))
+    assert (found["trials"], found["trials_per_s"], found["statements"]) == (2, 0.5, 15)
+    assert (found["commits"], found["idle_percent"], found["wait_p99_ms"]) == (2, 25, 500)
 
 
 def test_the_work_of_a_step_is_what_its_formula_says() -> None:

@@ -13,6 +13,7 @@ import pytest
 import hpo
 from hpo import events
 from hpo.errors import SpecError, UnknownStudy
+from hpo.service.supervisor import WorkerOptions
 
 TINY: dict[str, Any] = {
     "trials": 2,
@@ -92,10 +93,10 @@ def test_wrong_keywords_are_refused(
 class NoWorkers:
     """Takes the place of the supervisor: what it was asked to start."""
 
-    started: dict[str, int]
+    started: tuple[int, int]
 
-    def __init__(self, *_: Any, **asked: int) -> None:
-        type(self).started = asked
+    def __init__(self, _url: str, options: WorkerOptions, *, count: int, **_: Any) -> None:
+        type(self).started = (count, options.threads)
 
     def stop(self) -> None:
         """There is nothing to stop."""
@@ -115,7 +116,7 @@ def test_workers_share_the_cores_unless_told_otherwise(
     monkeypatch.setattr("hpo.service.supervisor.Supervisor", NoWorkers)
     monkeypatch.setattr("hpo.api._cores", lambda: 6)
     hpo.launch(frame, target="sales", storage=sqlite_url, workers=workers, threads=threads)
-    assert NoWorkers.started == {"count": workers, "threads": each}
+    assert NoWorkers.started == (workers, each)
 
 
 @pytest.mark.parametrize(

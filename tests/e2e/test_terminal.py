@@ -15,7 +15,9 @@ from hpo.service.status import Progress
 from hpo.spec.answer import TrialCounts
 from hpo.spec.options import options
 
-COMMANDS = ("run", "check", "benchmark", "bound", "status", "answer", "delete")
+STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
+LIFE = ("pause", "resume", "stop", "cancel")
+COMMANDS = (*STUDY_COMMANDS, "work", "bound", "status", "answer", *LIFE, "delete", "db")
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """
 import sys
@@ -51,7 +53,7 @@ def test_help_names_every_command_and_option(help_of: dict[str, str]) -> None:
         assert f" {command} " in help_of["--help"]
         assert f"Usage: hpo {command} " in help_of[command]
     for leaf in options():
-        for command in ("run", "check", "benchmark"):
+        for command in STUDY_COMMANDS:
             assert f"--{leaf.replace('_', '-')} " in help_of[command]
     assert 'default: ""' not in "".join(help_of.values())
 

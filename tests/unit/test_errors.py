@@ -15,6 +15,7 @@ CODES = {
     "StudyConflict": 2,
     "DataError": 3,
     "DatabaseError": 4,
+    "DatabaseAway": 4,
     "StudyFailed": 5,
     "Interrupted": 130,
 }

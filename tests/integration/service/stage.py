@@ -1,23 +1,27 @@
 """What service tests stand on: a submitted study, workers in this process, a look from outside."""
 
 import os
+import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-import sqlalchemy as sa
-
-from hpo.data.load import to_parquet
-from hpo.data.panel import check
+from hpo import events
+from hpo.data.checking import check
 from hpo.service import studies, trials
 from hpo.service.claims import Claim, Settlement, settle, take
 from hpo.service.database import Database, open_database
+from hpo.service.executor import Asked, Executor, InProcess
+from hpo.service.heart import Heart
 from hpo.service.registry import enroll
-from hpo.service.worker import Worker, prepared_study
+from hpo.service.study_data import to_be_stored
+from hpo.service.work import Worker
 from hpo.spec.study import Study
 from hpo.training.trainer import Trainer
+from tests.integration.service.databases import change, in_threads, look
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_frame, tiny_study
+
+__all__ = ["change", "in_threads", "look"]
 
 
 @contextmanager
@@ -39,10 +43,17 @@ def submit(
     return studies.submit(
         database,
         asked,
-        data_parquet=to_parquet(frame),
+        data=to_be_stored(frame, asked.data),
         data_fingerprint=check(frame, asked.data).fingerprint,
         engine=engine,
     )
+
+
+def asked_of(study: Study, *, engine: str = "torch") -> Asked:
+    """What an executor is asked of this study with a tiny frame."""
+    frame = tiny_frame()
+    fingerprint = check(frame, study.data).fingerprint
+    return Asked(study, engine, to_be_stored(frame, study.data), fingerprint)
 
 
 def claim_of(database: Database, worker: str = "ann", name: str = "tiny") -> Claim:
@@ -70,59 +81,31 @@ def worker(
     stop: threading.Event | None = None,
     *,
     threads: int = 1,
+    only: str = "tiny",
+    identity: str = "",
+    executor: Executor | None = None,
+    hear: events.Hear = events.ignore,
 ) -> Worker:
-    """A worker in this process, enrolled."""
-    made, study = trainer or FakeTrainer(), studies.find(database, "tiny")
-    one = Worker(
+    """A worker in this process, on the study `only` or, if it is empty, on all."""
+    made = trainer or FakeTrainer()
+    return Worker(
         database,
-        study,
-        prepared_study(database, study),
-        lambda _shape: made,
-        threads=threads,
+        executor or InProcess(threads=threads, trainer_for=lambda _shape: made),
+        identity=identity or f"here-{secrets.token_hex(4)}",
         stop=stop or threading.Event(),
         parent=os.getppid(),
+        only=only,
+        hear=hear,
     )
-    enroll(database, one.id, "tiny", "cpu")
-    return one
+
+
+def work_on(one: Worker, claims: Sequence[Claim]) -> None:
+    """Let a worker that is enrolled and beats work on these claims."""
+    enroll(one.database, one.id)
+    with Heart(one.database, one.id, one.stop, os.getppid()) as one.heart:
+        one._work_on(claims)
 
 
 def let_leases_expire(url: str) -> None:
     """As if the lease time had passed since the last beat."""
     change(url, "UPDATE hpo_slot SET expires_at = 1 WHERE state = 'taken'")
-
-
-def change(url: str, statement: str, **values: Any) -> None:
-    """Run a statement past hpo."""
-    with _plain(url).begin() as connection:
-        connection.execute(sa.text(statement), values)
-
-
-def look(url: str, query: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Rows as they are now, seen by a reader that waits for no lock."""
-    with _plain(url).connect() as connection:
-        return [tuple(row) for row in connection.execute(sa.text(query), values)]
-
-
-def _plain(url: str) -> sa.Engine:
-    psycopg = url.replace("postgresql://", "postgresql+psycopg://")
-    return sa.create_engine(psycopg, poolclass=sa.NullPool)
-
-
-def in_threads(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work(0) ... work(count - 1)` return, or raise, when they begin at one moment."""
-    found: list[Any] = [None] * count
-    together = threading.Barrier(count)
-
-    def run(place: int) -> None:
-        together.wait()
-        try:
-            found[place] = work(place)
-        except Exception as error:  # noqa: BLE001  looked at by the test
-            found[place] = error
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from hpo.service.answers import answer_of
 from hpo.service.batch import NATIVE_TRIALS_AT_ONCE, trials_at_once
 from hpo.service.claims import LeaseLost, beat, release, take
 from hpo.service.database import Database
-from hpo.service.registry import enroll
+from hpo.service.executor import InProcess
+from hpo.service.failures import record_failure
+from hpo.service.registry import enroll, join
 from hpo.service.results import Origin
 from hpo.service.status import progress
-from hpo.service.worker import Worker
 from hpo.training.device import use_threads
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Diverged, Shape
@@ -30,6 +32,7 @@ from tests.integration.service.stage import (
     look,
     opened,
     submit,
+    work_on,
     worker,
 )
 from tests.integration.service.test_processes import IN_MID_TRIAL, START_S, worker_process
@@ -37,13 +40,19 @@ from tests.unit.search.fake_trainer import FakeTrainer, tiny_study
 from tests.waiting import eventually
 
 NATIVE = "native-to-96"
-STATEMENTS = 32  # of a trial: 24 are Optuna's to write it with five parameters, and to tell it
+MOST_STATEMENTS, MOST_COMMITS = 45, 6  # of a trial, 24 statements being Optuna's own
 
 
 def open_trials(database: Database, **sections: Any) -> None:
     """A study under the native policy whose benchmarks are ended."""
     submit(database, tiny_study(**sections), engine=NATIVE)
     end(database, claim_of(database, "benchmarker"))
+
+
+def enroll_on(database: Database, name: str, study: str = "tiny") -> None:
+    """A worker that works on the study."""
+    enroll(database, name)
+    join(database, name, study, "cpu")
 
 
 def numbers(database: Database, name: str = "ann", most: int = 4) -> list[int]:
@@ -89,9 +98,9 @@ def test_workers_that_live_share_the_open_trials(database_url: str) -> None:
     with opened(database_url) as database:
         open_trials(database, budget={"trials": 9})
         for name in ("ann", "bob", "gone"):
-            enroll(database, name, "tiny", "cpu")
+            enroll_on(database, name)
         submit(database, tiny_study(name="other"))
-        enroll(database, "elsewhere", "other", "cpu")
+        enroll_on(database, "elsewhere", "other")
         change(database_url, "UPDATE hpo_worker SET last_beat = 1 WHERE id = 'gone'")
         assert numbers(database) == [1, 2, 3, 4]  # half of nine, but no more than four
         assert numbers(database, "bob") == [5, 6, 7]
@@ -102,7 +111,7 @@ def test_workers_that_live_share_the_open_trials(database_url: str) -> None:
 def test_a_worker_alone_takes_all_that_it_may(database_url: str) -> None:
     with opened(database_url) as database:
         open_trials(database)
-        enroll(database, "ann", "tiny", "cpu")
+        enroll_on(database, "ann")
         assert numbers(database) == [1, 2, 3, 4]
         assert numbers(database) == [5, 6]
 
@@ -112,11 +121,10 @@ def test_after_an_unexpected_error_slots_are_taken_again_alone_and_last(
 ) -> None:
     with opened(database_url) as database:
         open_trials(database)
-        assert release(database, take(database, "tiny", "ann", most=3))
-        studies.count_failure(database, "tiny")
+        record_failure(database, take(database, "tiny", "ann", most=3), "Traceback")
         assert numbers(database) == [4, 5, 6]
         assert [numbers(database) for _ in range(4)] == [[1], [2], [3], []]
-    assert look(database_url, "SELECT DISTINCT deaths FROM hpo_slot") == [(0,)]
+    assert look(database_url, "SELECT DISTINCT expiries, crashes FROM hpo_slot") == [(0, 0)]
 
 
 def test_a_trial_with_an_unexpected_error_leaves_its_neighbours_their_outcomes(
@@ -130,8 +138,8 @@ def test_a_trial_with_an_unexpected_error_leaves_its_neighbours_their_outcomes(
         open_trials(database, budget={"trials": 4})
         worker(database, FakeTrainer(before=fail)).run()
         assert studies.state(database, "tiny") == "failed"
-    unended = "SELECT number, deaths FROM hpo_slot WHERE kind = 'trial' AND state <> 'ended'"
-    assert look(sqlite_url, unended) == [(2, 0)]
+    unended = "SELECT number, expiries + crashes FROM hpo_slot WHERE state <> 'ended'"
+    assert look(sqlite_url, unended) == [(2, 0), (5, 0)], "the trial and the verdict"
 
 
 def test_leases_of_a_batch_are_extended_together_or_not_at_all(database_url: str) -> None:
@@ -140,11 +148,11 @@ def test_leases_of_a_batch_are_extended_together_or_not_at_all(database_url: str
         open_trials(database)
         claims = take(database, "tiny", "ann", most=3)
         let_leases_expire(database_url)
-        assert beat(database, "ann", "tiny", claims) == ("queued", True)
+        assert beat(database, "ann", "working", claims) == ("running", True)
         assert look(database_url, expiring) == [(0,)]
         let_leases_expire(database_url)
         assert numbers(database, "bob") == [1]
-        assert beat(database, "ann", "tiny", claims) == ("queued", False)
+        assert beat(database, "ann", "working", claims) == ("running", False)
         assert look(database_url, expiring) == [(2,)]
         assert release(database, claims)
         assert look(database_url, "SELECT number, worker FROM hpo_slot WHERE state = 'taken'") == [
@@ -158,33 +166,24 @@ def test_a_batch_of_which_one_lease_is_lost_is_dropped_and_the_rest_given_back(
     monkeypatch.setattr(heart, "BEAT_S", 0.02)
     with opened(database_url) as database:
         open_trials(database)
-        lost: list[heart.Heart] = []
-        monkeypatch.setattr(heart.Heart, "__enter__", _remember(lost))
+        one = worker(database)
 
         def lose(_: Shape) -> None:
             change(
                 database_url,
                 "UPDATE hpo_slot SET token = token + 1, worker = 'bob' WHERE number = 2",
             )
-            assert eventually(lost[0].lost.is_set, within_s=10)
+            hold = one.heart._hold
+            assert hold is not None
+            assert eventually(hold.lost.is_set, within_s=10)
 
         trainer = FakeTrainer(before=lose)
-        one = worker(database, trainer)
-        one._work_on(take(database, "tiny", one.id, most=4))
+        one.executor = InProcess(threads=1, trainer_for=lambda _: trainer)
+        work_on(one, take(database, "tiny", one.id, most=4))
         assert trainer.trained == []
         assert results.count_networks(database, "tiny") == 0
     taken = "SELECT number, worker FROM hpo_slot WHERE state = 'taken'"
     assert look(database_url, taken) == [(2, "bob")]
-
-
-def _remember(found: list[heart.Heart]) -> Any:
-    enter = heart.Heart.__enter__
-
-    def remembered(self: heart.Heart) -> heart.Heart:
-        found.append(self)
-        return enter(self)
-
-    return remembered
 
 
 def test_no_network_of_a_batch_is_kept_when_one_of_its_claims_is_lost(database_url: str) -> None:
@@ -258,35 +257,45 @@ def test_a_study_is_the_same_bit_for_bit_whatever_the_number_of_threads(tmp_path
     assert "complete" in outcomes
 
 
-def test_a_trial_costs_few_statements(sqlite_url: str) -> None:
-    count = 0
+def counted(database: Database, engine: str, trials_asked: int) -> tuple[float, float]:
+    """Statements and commits per trial of one worker, benchmarks and verdict left aside."""
+    count = Counter[str]()
 
-    def see(*_: object) -> None:
-        nonlocal count
-        count += 1
+    def see_statement(*_: object) -> None:
+        count["statements"] += 1
 
-    with opened(sqlite_url) as database:
-        open_trials(
-            database,
-            budget={"trials": 16},
-            validation={"folds": 4, "seeds": 3},
-            space={"layers": (1, 3)},
-        )
-        one, done = worker(database, threads=2), 0
-        sa.event.listen(database.engine, "before_cursor_execute", see)
-        while (claims := take(database, "tiny", one.id, most=4))[0].kind == "trial":
-            one._work_on(claims)
-            done += len(claims)
-        sa.event.remove(database.engine, "before_cursor_execute", see)
-    assert done == 16
-    assert count / done <= STATEMENTS
+    def see_commit(*_: object) -> None:
+        count["commits"] += 1
+
+    asked = tiny_study(
+        budget={"trials": trials_asked},
+        validation={"folds": 4, "seeds": 3},
+        space={"layers": (1, 3)},
+    )
+    submit(database, asked, engine=engine)
+    one = worker(database, threads=2)
+    one._work_on(take(database, "tiny", one.id))
+    sa.event.listen(database.engine, "before_cursor_execute", see_statement)
+    sa.event.listen(database.engine, "commit", see_commit)
+    while (claims := one._take())[0].kind == "trial":
+        one._work_on(claims)
+    return count["statements"] / trials_asked, count["commits"] / trials_asked
 
 
-def run_to_the_end(database: Database) -> Worker:
+ONE_BY_ONE = pytest.param("torch", marks=pytest.mark.xfail(reason="9 commits"))
+
+
+@pytest.mark.parametrize("engine", [ONE_BY_ONE, NATIVE])
+def test_a_trial_costs_few_statements_and_commits(database_url: str, engine: str) -> None:
+    with opened(database_url) as database:
+        statements, commits = counted(database, engine, 12)
+    assert statements <= MOST_STATEMENTS
+    assert commits <= MOST_COMMITS
+
+
+def run_to_the_end(database: Database) -> None:
     use_threads(1)
-    one = worker(database, TorchTrainer("cpu"), threads=2)
-    one.run()
-    return one
+    worker(database, TorchTrainer("cpu"), threads=2).run()
 
 
 def test_a_batch_whose_worker_is_killed_is_finished_by_another_trial_by_trial(
@@ -309,7 +318,7 @@ def test_a_batch_whose_worker_is_killed_is_finished_by_another_trial_by_trial(
     after = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
     assert set(before) <= set(after)
     assert len({row[:3] for row in after}) == len(after)
-    again = "SELECT number, trial FROM hpo_slot WHERE deaths = 1 AND token = 2 ORDER BY 1"
+    again = "SELECT number, trial FROM hpo_slot WHERE expiries = 1 AND token = 2 ORDER BY 1"
     assert look(database_url, again) == sorted(bound)
 
 
@@ -340,9 +349,9 @@ def test_networks_that_an_engine_against_the_policy_trained_are_told() -> None:
 def test_losses_of_a_batch_are_those_of_its_trials(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         open_trials(database)
-        one = run_to_the_end(database)
+        run_to_the_end(database)
         recorded = results.networks_of(database, "tiny")
-        for trial in trials.all_trials(database, one.study.optuna_id):
+        for trial in trials.all_trials(database, studies.find(database, "tiny").optuna_id):
             losses_SO = stack_losses(recorded[trial.number], range(2), range(1))
             assert losses_SO is not None
             assert trial.value == pytest.approx(np.mean(losses_SO))

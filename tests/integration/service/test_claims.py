@@ -1,12 +1,13 @@
 """Claims: who may work on what, one at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hpo.search.outcome import NetworkRecord
-from hpo.service import results, studies
+from hpo.service import life, results, studies
 from hpo.service.claims import (
     LEASE_S,
     Claim,
@@ -19,7 +20,9 @@ from hpo.service.claims import (
     take,
 )
 from hpo.service.database import Database
+from hpo.service.registry import enroll
 from tests.integration.service.stage import (
+    change,
     claim_of,
     end,
     first_trial,
@@ -104,7 +107,7 @@ def test_an_expired_lease_is_taken_over_with_a_higher_token_and_the_same_trial(
         bind(database, [(lost, 3)])
         let_leases_expire(database_url)
         found = claim_of(database, "bob")
-    assert (found.number, found.trial, found.deaths) == (lost.number, 3, 1)
+    assert (found.number, found.trial, found.expiries) == (lost.number, 3, 1)
     assert found.token > lost.token
 
 
@@ -171,8 +174,8 @@ def test_a_network_is_recorded_as_it_is_and_only_once(database_url: str) -> None
         submit(database)
         claim = first_trial(database)
         record(database, claim)
-        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
-            record(database, claim)
+        again = replace(NETWORK, steps=8, losses_O=np.array([9.0, 9.0]))
+        results.record_networks(database, [claim], [(0, again)])
         found = results.networks_of(database, "tiny")[0][0, 0]
         assert results.count_networks(database, "tiny") == 1
     np.testing.assert_array_equal(found.losses_O, NETWORK.losses_O)
@@ -186,9 +189,9 @@ def test_a_released_slot_goes_to_another_at_once(database_url: str) -> None:
         given_back = first_trial(database)
         assert release(database, [given_back])
         found = claim_of(database, "bob")
-        assert (found.number, found.deaths) == (given_back.number, 0)
+        assert (found.number, found.expiries, found.crashes) == (given_back.number, 0, 0)
         assert not release(database, [given_back])
-        assert beat(database, "bob", "tiny", [found]) == ("queued", True)
+        assert beat(database, "bob", "working", [found]) == ("running", True)
 
 
 def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) -> None:
@@ -196,18 +199,39 @@ def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) 
         submit(database)
         claim = first_trial(database)
         let_leases_expire(database_url)
-        assert beat(database, "ann", "tiny", [claim]) == ("queued", True)
+        assert beat(database, "ann", "working", [claim]) == ("running", True)
         [(expires_at,)] = look(database_url, "SELECT expires_at FROM hpo_slot WHERE number = 1")
         assert expires_at > LEASE_S
-        studies.start(database, "tiny")
         assert claim_of(database, "bob").number == 2
-        assert beat(database, "ann", "tiny", [claim]) == ("running", True)
+        life.pause(database, "tiny")
+        assert beat(database, "ann", "working", [claim]) == ("paused", True)
+        life.resume(database, "tiny")
         let_leases_expire(database_url)
         claim_of(database, "bob")
-        assert beat(database, "ann", "tiny", [claim]) == ("running", False)
-        assert beat(database, "ann", "tiny") == ("running", True)
+        assert beat(database, "ann", "working", [claim]) == ("running", False)
+        assert beat(database, "ann", "idle") == (None, True)
         studies.delete(database, "tiny")
-        assert beat(database, "ann", "tiny", [claim]) == (None, False)
+        assert beat(database, "ann", "working", [claim]) == (None, False)
+
+
+def test_a_beat_says_what_the_worker_does(database_url: str) -> None:
+    with opened(database_url) as database:
+        enroll(database, "ann")
+        change(database_url, "UPDATE hpo_worker SET last_beat = 1")
+        beat(database, "ann", "draining")
+    [(state, last_beat)] = look(database_url, "SELECT state, last_beat FROM hpo_worker")
+    assert state == "draining"
+    assert last_beat > LEASE_S
+
+
+def test_a_study_runs_from_its_first_claim_on(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        assert studies.state(database, "tiny") == "queued"
+        assert studies.seconds_since_start(database, "tiny") == 0
+        claim_of(database)
+        assert studies.state(database, "tiny") == "running"
+        assert look(database_url, "SELECT started_at > 0 FROM hpo_study") == [(True,)]
 
 
 def test_a_lease_lasts_ten_seconds_by_the_databases_clock(database_url: str) -> None:
@@ -242,8 +266,51 @@ def test_slots_that_were_skipped_do_not_hold_up_the_verdict(database_url: str) -
     with opened(database_url) as database:
         submit(database)
         running = first_trial(database)
-        assert studies.close_budget(database, "tiny") == 5
+        assert life.stop(database, "tiny") == 5
         assert take(database, "tiny", "bob") == []
         end(database, running, "complete", score=1.0)
         assert claim_of(database, "bob").kind == "verdict"
         assert studies.state(database, "tiny") == "stopping"
+
+
+def test_what_is_done_again_after_a_commit_that_was_not_heard_changes_nothing(
+    database_url: str,
+) -> None:
+    def bind_again(database: Database, claim: Claim) -> None:
+        bind(database, [(claim, 0)])
+
+    def settle_again(database: Database, claim: Claim) -> None:
+        done = Settlement(claim=claim, outcome="complete", score=1.0)
+        settle(database, [done], forget=[0], benchmark_warnings="[]")
+
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        for write in (bind_again, record, settle_again):
+            write(database, claim)
+            before = everything(database_url)
+            write(database, claim)
+            assert everything(database_url) == before
+    assert look(database_url, "SELECT trial, outcome FROM hpo_slot WHERE number = 1") == [
+        (0, "complete")
+    ]
+
+
+def test_to_settle_again_with_another_outcome_does_not_change_the_first(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        end(database, claim, score=1.0)
+        end(database, claim, "infeasible")
+    assert look(database_url, "SELECT outcome, score FROM hpo_slot WHERE number = 1") == [
+        ("complete", 1.0)
+    ]
+
+
+def test_claims_of_which_one_was_settled_before_are_lost(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        first, second = first_trial(database), claim_of(database)
+        end(database, first, score=1.0)
+        with pytest.raises(LeaseLost):
+            bind(database, [(first, 0), (second, 1)])

@@ -1,38 +1,37 @@
 """Opening a database: created once, refused with a reason."""
 
 import socket
+import sys
 import time
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from optuna.study import StudyDirection
 from psycopg import sql
 
-from hpo.errors import DatabaseError
+from hpo.errors import DatabaseAway, DatabaseError
 from hpo.service import database as module
-from hpo.service.database import open_database, without_password
-from hpo.service.tables import SCHEMA_VERSION, metadata
-from tests.integration.service.stage import change, look, opened
-from tests.integration.service.together import in_processes, open_once
+from hpo.service import sqlite
+from hpo.service.database import Database, open_database, without_password
+from tests.integration.service.databases import change, in_threads, look, opened, plain_engine
+from tests.integration.service.together import in_processes, open_each
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_ten_processes_that_open_an_empty_database_at_once_make_its_tables_once(
-    database_url: str,
-    attempt: int,  # noqa: ARG001  a race shows now and then
+def test_sixteen_processes_that_open_an_empty_database_at_once_make_its_tables_once(
+    empty_urls: Callable[[int], list[str]],
 ) -> None:
-    assert in_processes(10, open_once, database_url) == [0] * 10
-    assert look(database_url, "SELECT version FROM hpo_schema") == [(SCHEMA_VERSION,)]
-    assert look(database_url, "SELECT count(*) FROM alembic_version") == [(1,)]
-
-
-def test_our_tables_are_those_of_the_schema(database_url: str) -> None:
-    with opened(database_url) as database:
-        there = {n for n in sa.inspect(database.engine).get_table_names() if n.startswith("hpo_")}
-    assert there == set(metadata.tables)
+    urls = empty_urls(20)  # a race shows now and then
+    assert in_processes(16, open_each, urls) == [0] * 16
+    for url in urls:
+        assert look(url, "SELECT count(*) FROM hpo_version") == [(1,)]
+        assert look(url, "SELECT count(*) FROM alembic_version") == [(1,)]
+        assert look(url, "SELECT count(*) FROM version_info") == [(1,)]
 
 
 def test_the_databases_clock_counts_seconds_since_1970(database_url: str) -> None:
@@ -48,12 +47,9 @@ def test_what_was_opened_once_is_opened_again(database_url: str) -> None:
         assert database.url == database_url
 
 
-def test_tables_of_a_later_version_are_refused(database_url: str) -> None:
-    open_database(database_url).close()
-    change(database_url, "UPDATE hpo_schema SET version = 99")
-    with pytest.raises(DatabaseError, match="version 99") as caught:
-        open_database(database_url)
-    assert caught.value.exit_code == 4
+def told(error: BaseException) -> str:
+    """All that a traceback would print of it, chained errors included."""
+    return "".join(traceback.format_exception(error))
 
 
 @pytest.fixture
@@ -80,7 +76,8 @@ def guarded_url(postgres_server: str) -> Iterator[str]:
 def test_a_wrong_password_is_refused_without_being_printed(guarded_url: str) -> None:
     with pytest.raises(DatabaseError, match="password authentication failed") as caught:
         open_database(guarded_url)
-    assert "wr0ng-secret" not in str(caught.value)
+    assert type(caught.value) is DatabaseError
+    assert "wr0ng-secret" not in told(caught.value)
     assert "***" in caught.value.where
 
 
@@ -89,24 +86,211 @@ def test_a_wrong_password_is_refused_without_being_printed(guarded_url: str) -> 
     [
         "postgresql://ann:wr0ng-secret@127.0.0.1:1/hpo",
         "postgresql://127.0.0.1:1/hpo?user=ann&password=wr0ng-secret",
+        "postgresql://ann:wr0ng-secret@no-such-host.invalid/hpo",
     ],
 )
-def test_a_port_with_no_server_is_an_error_without_the_password(url: str) -> None:
-    with pytest.raises(DatabaseError, match="refused") as caught:
+def test_a_server_that_is_not_there_may_come_and_no_password_is_told(url: str) -> None:
+    with pytest.raises(DatabaseAway, match="cannot be reached") as caught:
         open_database(url)
-    assert "wr0ng-secret" not in str(caught.value)
-    assert caught.value.remedy
+    assert "wr0ng-secret" not in told(caught.value)
+    assert caught.value.exit_code == 4
 
 
-def test_a_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert module.CONNECT_TIMEOUT_S <= 10
-    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 2)
+def test_an_option_that_does_not_exist_is_told_without_the_password() -> None:
+    url = "postgresql://127.0.0.1:1/hpo?usr=ann&password=wr0ng-secret"
+    with pytest.raises(DatabaseError, match="usr") as caught:
+        open_database(url)
+    assert "wr0ng-secret" not in told(caught.value)
+
+
+def test_a_host_that_never_answers_is_given_up_within_ten_seconds() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         started = time.monotonic()
-        with pytest.raises(DatabaseError, match="timeout"):
+        with pytest.raises(DatabaseAway, match="timeout"):
             open_database(f"postgresql://ann:secret@127.0.0.1:{port}/hpo")
+    assert 1 < time.monotonic() - started < 10
+
+
+def test_the_url_may_say_how_long_to_wait_for_the_host() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        started = time.monotonic()
+        with pytest.raises(DatabaseAway, match="timeout"):
+            open_database(f"postgresql://ann@127.0.0.1:{port}/hpo?connect_timeout=2")
     assert time.monotonic() - started < 8
+
+
+def test_a_database_that_the_server_does_not_have_is_told(postgres_server: str) -> None:
+    with pytest.raises(DatabaseError, match="no such database") as caught:
+        open_database(postgres_server.replace("/postgres?", "/nowhere?"))
+    assert type(caught.value) is DatabaseError
+
+
+def test_a_server_with_too_many_clients_may_have_room_later(
+    postgres_server: str, postgres_url: str
+) -> None:
+    user = f"ann_{uuid.uuid4().hex}"
+    parsed = sa.make_url(postgres_url).set(username=user)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        name = sql.Identifier(user)
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN CONNECTION LIMIT 0").format(name))
+        with pytest.raises(DatabaseAway, match="too many connections"):
+            open_database(parsed.render_as_string(hide_password=False))
+        connection.execute(sql.SQL("DROP ROLE {}").format(name))
+
+
+def test_a_user_without_rights_is_told_so(postgres_server: str, postgres_url: str) -> None:
+    user = f"ann_{uuid.uuid4().hex}"
+    parsed = sa.make_url(postgres_url).set(username=user)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        name = sql.Identifier(user)
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
+        with pytest.raises(DatabaseError, match="may not do that") as caught:
+            open_database(parsed.render_as_string(hide_password=False))
+        connection.execute(sql.SQL("DROP ROLE {}").format(name))
+    assert type(caught.value) is DatabaseError
+
+
+def test_a_missing_driver_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://ann:wr0ng-secret@127.0.0.1:1/hpo"
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(
+        DatabaseError, match=r"driver cannot be loaded.*psycopg\[binary\]"
+    ) as caught:
+        open_database(url)
+    assert "wr0ng-secret" not in told(caught.value)
+
+
+@pytest.fixture
+def read_only_url(database_url: str) -> str:
+    """A database with its tables, in which nothing may be written."""
+    open_database(database_url).close()
+    if database_url.startswith("sqlite"):
+        return database_url.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
+    [(name,)] = look(database_url, "SELECT current_database()")
+    change(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    return database_url
+
+
+def test_a_database_that_may_only_be_read_is_told(read_only_url: str) -> None:
+    with pytest.raises(DatabaseError, match="cannot be written") as caught:
+        begin_study(read_only_url)
+    assert type(caught.value) is DatabaseError
+
+
+def begin_study(url: str) -> None:
+    """Open the database and let Optuna write into it."""
+    with opened(url) as database, database.translated():
+        database.storage.create_new_study([StudyDirection.MINIMIZE])
+
+
+def test_a_full_disk_is_told(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        with pytest.raises(DatabaseError, match="the disk is full") as caught:
+            run(database, "PRAGMA max_page_count = 1", "CREATE TABLE x AS SELECT randomblob(99999)")
+        assert type(caught.value) is DatabaseError
+        assert "make room" in caught.value.remedy
+
+
+def run(database: Database, *statements: str) -> None:
+    """Run statements in one transaction."""
+    with database.transaction() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def test_a_file_that_others_keep_locked_may_be_free_later(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_database(sqlite_url).close()
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
+    with plain_engine(sqlite_url).connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseAway, match="held by others"):
+            open_database(sqlite_url)
+    open_database(sqlite_url).close()
+
+
+def test_a_connection_that_was_cut_off_is_replaced(postgres_url: str) -> None:
+    with opened(postgres_url) as database:
+        with (
+            pytest.raises(DatabaseAway, match="cannot be reached"),
+            before("begin", database.engine, lambda: cut_off(postgres_url)),
+        ):
+            run(database, "SELECT 1")
+        run(database, "SELECT 1")
+
+
+def test_optunas_calls_get_a_new_connection_too(postgres_url: str) -> None:
+    with opened(postgres_url) as database:
+        study = database.storage.create_new_study([StudyDirection.MINIMIZE], "tiny")
+        cut_off(postgres_url)
+        database.storage.create_new_trial(study)
+        for moment in ("begin", "commit"):
+            with (
+                pytest.raises(DatabaseAway, match="cannot be reached"),
+                database.translated(),
+                before(moment, database.engine, lambda: cut_off(postgres_url)),
+            ):
+                database.storage.create_new_trial(study)
+            database.storage.create_new_trial(study)
+        assert len(database.storage.get_all_trials(study)) == 3
+
+
+def cut_off(url: str) -> None:
+    """End all other connections to this database."""
+    look(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid != pg_backend_pid()",
+    )
+
+
+@contextmanager
+def before(moment: str, engine: sa.Engine, what: Callable[[], None]) -> Iterator[None]:
+    """Let something happen before each "begin" or "commit"."""
+
+    def happen(_: sa.Connection) -> None:
+        what()
+
+    sa.event.listen(engine, moment, happen)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, moment, happen)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("08006", DatabaseAway),  # connection lost
+        ("40001", DatabaseAway),  # not serialisable
+        ("40P01", DatabaseAway),  # deadlock
+        ("53100", DatabaseAway),  # disk full
+        ("53300", DatabaseAway),  # too many connections
+        ("57P01", DatabaseAway),  # shut down by the administrator
+        ("57P02", DatabaseAway),  # shut down by a crash
+        ("57P03", DatabaseAway),  # starting
+        ("57P04", DatabaseError),  # database dropped
+        ("28P01", DatabaseError),  # wrong password
+        ("3D000", DatabaseError),  # no such database
+        ("25006", DatabaseError),  # read-only
+        ("42501", DatabaseError),  # no right
+        ("42P01", DatabaseError),  # no such table: our own mistake
+    ],
+)
+def test_an_error_of_postgresql_is_one_that_may_pass_or_one_that_will_not(
+    postgres_url: str, state: str, kind: type[DatabaseError]
+) -> None:
+    fail = f"DO $$ BEGIN RAISE 'it was said' USING ERRCODE = '{state}'; END $$"
+    with (
+        opened(postgres_url) as database,
+        pytest.raises(DatabaseError, match="it was said") as caught,
+    ):
+        run(database, fail)
+    assert type(caught.value) is kind
+    assert caught.value.remedy
 
 
 @pytest.mark.parametrize("parent", ["a-file", "missing"])
@@ -126,6 +310,23 @@ def test_a_file_that_is_no_database_is_an_error_and_stays_as_it_is(tmp_path: Pat
         open_database(f"sqlite:///{file}")
     assert file.read_bytes() == before
     assert time.monotonic() - started < 2
+
+
+def test_a_database_without_tables_stays_so_when_there_must_be_one(postgres_url: str) -> None:
+    with pytest.raises(DatabaseError, match="no database here"):
+        open_database(postgres_url, create=False)
+    assert not sa.inspect(plain_engine(postgres_url)).get_table_names()
+
+
+def test_a_process_has_two_connections_at_most(postgres_url: str) -> None:
+    pids = sa.text("SELECT pg_backend_pid()")
+
+    def work(_place: int) -> int:
+        with database.transaction() as connection:
+            return int(connection.execute(pids).scalar_one())
+
+    with opened(postgres_url) as database:
+        assert len(set(in_threads(8, work))) <= 2
 
 
 def test_a_missing_file_is_not_made_when_there_must_be_one(sqlite_url: str, tmp_path: Path) -> None:

@@ -1,19 +1,16 @@
 """Real worker processes, really killed."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from hpo.service import results, studies, trials
 from hpo.service.status import progress
-from hpo.service.supervisor import Supervisor
-from hpo.service.worker import Worker
 from hpo.spec.study import Study
 from hpo.training.device import use_threads
 from hpo.training.torch_trainer import TorchTrainer
@@ -21,6 +18,7 @@ from tests.integration.service.stage import let_leases_expire, look, opened, sub
 from tests.unit.search.fake_trainer import tiny_study
 from tests.waiting import eventually
 
+WORKER = "hpo.service.worker"
 START_S = 60.0
 ENDLESS: dict[str, Any] = {
     "budget": {"trials": 1000},
@@ -37,7 +35,7 @@ def worker_process(
     with opened(url) as database:
         submit(database, study, engine=engine)
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpo.service.worker", study.name, str(threads)],
+        [sys.executable, "-m", WORKER, f"--only={study.name}", f"--threads={threads}"],
         env=os.environ | {"HPO_STORAGE": url},
     )
     try:
@@ -107,8 +105,8 @@ def test_a_worker_whose_parent_dies_ends_by_itself(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         submit(database, tiny_study(**ENDLESS))
     supervise = (
-        "import sys; from hpo.service.supervisor import Supervisor;"
-        "Supervisor(sys.argv[1], 'tiny', count=1, threads=1); sys.stdin.read()"
+        "import sys; from hpo.service.supervisor import Supervisor, WorkerOptions;"
+        "Supervisor(sys.argv[1], WorkerOptions(only='tiny'), count=1); sys.stdin.read()"
     )
     parent = subprocess.Popen([sys.executable, "-c", supervise, sqlite_url], stdin=subprocess.PIPE)
     try:
@@ -122,56 +120,47 @@ def test_a_worker_whose_parent_dies_ends_by_itself(sqlite_url: str) -> None:
 
 def test_a_worker_whose_parent_is_already_gone_does_nothing(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
-        submit(database)
-        orphan: Worker = worker(database)
-        orphan.parent = 2**30
-        orphan.run()
-        assert progress(database, "tiny").waiting == 6
-
-
-def test_the_supervisor_replaces_a_killed_worker_and_stops_all(sqlite_url: str) -> None:
-    with opened(sqlite_url) as database:
         submit(database, tiny_study(**ENDLESS))
-    supervisor = Supervisor(sqlite_url, "tiny", count=1, threads=1)
-    try:
-        [first] = supervisor.processes
-        first.kill()
-        first.wait()
-        assert supervisor.watch()
-        [second] = supervisor.processes
-        assert second.pid != first.pid
-        eventually(lambda: look(sqlite_url, IN_MID_TRIAL), within_s=START_S)
-    finally:
-        supervisor.stop()
-    assert second.returncode == 0
-    assert not supervisor.watch()
-    assert not look(sqlite_url, IN_MID_TRIAL)
+    ended = run_worker(sqlite_url, "--only=tiny", f"--parent={2**22 + 1}")
+    assert ended.returncode == 0
+    assert "its parent is gone" in ended.stderr
+    with opened(sqlite_url) as database:
+        now = progress(database, "tiny")
+        assert (now.trials.ended, now.running, now.waiting) == (0, 0, 1000)
 
 
-def test_the_supervisor_does_not_replace_for_ever_nor_what_ended_by_itself(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hpo.service.supervisor.WORKER", "hpo.no_such_module")
-    supervisor = Supervisor(sqlite_url, "tiny", count=1, threads=1)
-    supervisor.processes[0].wait()
-    assert not supervisor.watch()
-    for _ in range(supervisor.restarts_left):
-        supervisor.processes[0].returncode = -9
-        assert supervisor.watch()
-        supervisor.processes[0].wait()
-    supervisor.processes[0].returncode = -9
-    assert not supervisor.watch()
-
-
-def test_a_worker_without_a_database_ends_with_4(sqlite_url: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "hpo.service.worker", "tiny", "1"],
-        env=os.environ | {"HPO_STORAGE": sqlite_url},
+def run_worker(
+    url: str, *words: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`python -m hpo.service.worker WORDS`, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", WORKER, *words],
+        env={**os.environ, "HPO_STORAGE": url, **(env or {})},
         capture_output=True,
         text=True,
         timeout=START_S,
         check=False,
     )
+
+
+def test_a_worker_without_a_database_ends_with_4(sqlite_url: str) -> None:
+    ended = run_worker(sqlite_url, "--only=tiny")
     assert ended.returncode == 4
     assert ended.stderr.startswith("worker: there is no database here")
     assert ended.stdout == ""
+
+
+def test_a_worker_of_an_unknown_study_ends_with_2(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database)
+    ended = run_worker(sqlite_url, "--only=big")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no study 'big'" in ended.stderr
+
+
+def test_a_worker_with_nothing_to_do_ends_and_says_so_as_json(sqlite_url: str) -> None:
+    ended = run_worker(sqlite_url, "--idle-exit=0.2", env={"HPO_LOG": "json"})
+    assert (ended.returncode, ended.stdout) == (0, "")
+    told = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["event"] for line in told] == ["WorkerStarted", "WorkerEnded"]
+    assert told[-1]["reason"] == "nothing left to do"

@@ -6,9 +6,11 @@ import sqlalchemy as sa
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
-from hpo.service import studies, trials
-from hpo.service.claims import take
-from hpo.service.registry import enroll
+from hpo.service import life, studies, trials
+from hpo.service.claims import release, take
+from hpo.service.database import Database
+from hpo.service.failures import last_trace, record_failure
+from hpo.service.registry import enroll, join
 from hpo.service.status import progress, status
 from tests.integration.service.stage import (
     change,
@@ -23,6 +25,12 @@ from tests.integration.service.stage import (
     worker,
 )
 from tests.unit.search.fake_trainer import tiny_prepared, tiny_study
+
+
+def enroll_on(database: Database, name: str, study: str = "tiny") -> None:
+    """A worker that works on the study."""
+    enroll(database, name)
+    join(database, name, study, "cpu")
 
 
 def test_the_same_study_again_goes_on(database_url: str) -> None:
@@ -93,18 +101,42 @@ def test_an_unknown_study_is_an_error_that_names_those_there_are(database_url: s
 def test_a_failed_study_is_opened_again_and_an_ended_one_does_not_fail(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
-        studies.fail(database, "tiny", "no luck")
-        studies.fail(database, "tiny", "later")
+        assert life.fail(database, "tiny", "no luck")
+        assert not life.fail(database, "tiny", "later")
         assert studies.find(database, "tiny").error == "no luck"
         submit(database)
         found = studies.find(database, "tiny")
         assert (found.state, found.error) == ("queued", "")
-        studies.start(database, "tiny")
+        claim_of(database)
         submit(database)
         assert studies.state(database, "tiny") == "running"
 
 
-def test_a_study_that_failed_at_its_time_limit_is_opened_again_with_what_was_skipped(
+@pytest.mark.xfail(reason="crashes of slots that were not skipped are kept: it fails again")
+def test_a_study_opened_again_forgets_its_failures_and_crashes(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        benchmark = claim_of(database)
+        record_failure(database, [benchmark], "Traceback: once")
+        release(database, [claim_of(database)], crashed=True)
+        life.fail(database, "tiny", "no luck")
+        submit(database)
+        assert last_trace(database, "tiny") == ""
+    assert look(database_url, "SELECT count(*) FROM hpo_failure") == [(0,)]
+    assert look(database_url, "SELECT DISTINCT crashes FROM hpo_slot") == [(0,)]
+
+
+def test_a_cancelled_study_is_not_opened_again(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        life.cancel(database, "tiny")
+        with pytest.raises(StudyFailed, match="was cancelled") as caught:
+            submit(database)
+        assert "hpo delete tiny" in caught.value.remedy
+        assert studies.state(database, "tiny") == "cancelled"
+
+
+def test_a_study_that_failed_when_it_was_stopped_is_opened_again_with_what_was_skipped(
     database_url: str,
 ) -> None:
     with opened(database_url) as database:
@@ -113,14 +145,15 @@ def test_a_study_that_failed_at_its_time_limit_is_opened_again_with_what_was_ski
         one._work_on([claim_of(database, one.id)])
         end(database, claim_of(database), "pruned", score=1.0)
         running = claim_of(database)
-        assert studies.close_budget(database, "tiny") == 4
+        assert life.stop(database, "tiny", by=life.BY_TIME) == 4
         end(database, running, "infeasible")
         worker(database).run()
-        assert studies.state(database, "tiny") == "failed"
-        assert studies.find(database, "tiny").timed_out
+        found = studies.find(database, "tiny")
+        assert (found.state, found.closed_by) == ("failed", "time limit")
+        assert "before the time limit (1 pruned, 1 infeasible)" in found.error
         submit(database)
         assert progress(database, "tiny").waiting == 4
-        assert not studies.find(database, "tiny").timed_out
+        assert studies.find(database, "tiny").closed_by == ""
         worker(database).run()
         now = progress(database, "tiny")
     assert (now.state, now.trials.ended, now.skipped) == ("done", 6, 0)
@@ -146,7 +179,7 @@ def test_a_study_whose_verdict_failed_is_judged_again(sqlite_url: str) -> None:
         submit(database, tiny_study(budget={"trials": 1}))
         end(database, first_trial(database), score=1.0)
         given_up = claim_of(database)
-        studies.fail(database, "tiny", "no luck")
+        life.fail(database, "tiny", "no luck")
         submit(database, tiny_study(budget={"trials": 1}))
         again = claim_of(database, "bob")
         assert (again.kind, again.token) == ("verdict", given_up.token + 1)
@@ -172,7 +205,7 @@ def test_progress_counts_every_trial_once_at_each_stage(database_url: str) -> No
         assert counted() == (1, 1, 1, 1, 2, 0)
         let_leases_expire(database_url)
         assert counted() == (1, 1, 1, 0, 3, 0)
-        studies.close_budget(database, "tiny")
+        assert life.stop(database, "tiny") == 2
         assert counted() == (1, 1, 1, 0, 1, 2)
         assert progress(database, "tiny").state == "stopping"
         end(database, claim_of(database), score=0.25)
@@ -187,14 +220,16 @@ def test_status_names_the_best_network_and_the_workers(database_url: str) -> Non
         assert status(database, "tiny")["best"] is None
         claim = first_trial(database)
         study = studies.find(database, "tiny").optuna_id
-        [trial] = trials.trials_of(database, study, [claim], tiny_prepared(), [])
+        [trial] = trials.batch_of(database, study, [claim], tiny_prepared()).trials
         trials.tell(database, trial, Completed(0.5))
         end(database, claim, score=0.5)
-        enroll(database, "ann", "tiny", "cpu")
+        enroll_on(database, "ann")
         found = status(database, "tiny")
     assert found["best"] == {"layers": 1, "cells": [2], "score": 0.5}
-    assert [w["id"] for w in found["workers"]] == ["ann"]
-    assert (found["state"], found["budget"], found["error"]) == ("queued", 6, None)
+    [at_work] = found["workers"]
+    assert set(at_work) == {"id", "host", "pid", "device", "state", "last_beat"}
+    assert (at_work["id"], at_work["device"], at_work["state"]) == ("ann", "cpu", "idle")
+    assert (found["state"], found["budget"], found["error"]) == ("running", 6, None)
     assert found["trials"] == {
         "complete": 1,
         "pruned": 0,
@@ -209,7 +244,7 @@ def test_workers_are_shown_while_they_were_heard_of_within_three_leases(database
     with opened(database_url) as database:
         submit(database)
         for silent_s in (0, 20, 40):
-            enroll(database, f"silent-{silent_s}", "tiny", "cpu")
+            enroll_on(database, f"silent-{silent_s}")
             silence = "UPDATE hpo_worker SET last_beat = last_beat - :s WHERE id = :id"
             change(database_url, silence, s=silent_s, id=f"silent-{silent_s}")
         shown = [w["id"] for w in status(database, "tiny")["workers"]]
@@ -217,12 +252,12 @@ def test_workers_are_shown_while_they_were_heard_of_within_three_leases(database
 
 
 def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
-    kept = {"hpo_schema", "alembic_version", "version_info"}
+    kept = {"hpo_version", "alembic_version", "version_info", "hpo_worker"}
     with opened(database_url) as database:
         submit(database)
         worker(database).run()
         assert studies.state(database, "tiny") == "done"
-        enroll(database, "ann", "tiny", "cpu")
+        enroll_on(database, "ann")
         studies.delete(database, "tiny")
         assert progress(database, "tiny").state == studies.DELETED
         tables = set(sa.inspect(database.engine).get_table_names()) - kept
@@ -245,11 +280,10 @@ def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database, tiny_study(budget={"trials": 200}))
         end(database, claim_of(database))
-        ones = [worker(database) for _ in range(2)]
+        ones = [worker(database, identity=f"worker-{place}") for place in range(2)]
 
         def act(place: int) -> None:
             if place < len(ones):
-                ones[place].id = f"worker-{place}"
                 ones[place].run()
             else:
                 studies.delete(database, "tiny")

@@ -9,7 +9,7 @@ from hpo.search.suggestion import suggest_together
 from hpo.service import studies, trials
 from hpo.service.claims import Claim, LeaseLost
 from hpo.service.database import Database
-from hpo.service.worker import Worker
+from hpo.service.work import Worker
 from hpo.sizing.bound import parameters
 from tests.integration.service.stage import (
     claim_of,
@@ -41,9 +41,7 @@ def trials_of(
     database: Database, claims: list[Claim], prepared: Prepared = PREPARED
 ) -> list[FrozenTrial]:
     """The trials of a batch of slots."""
-    study = optuna_id(database)
-    history = trials.all_trials(database, study)
-    return trials.trials_of(database, study, claims, prepared, history)
+    return trials.batch_of(database, optuna_id(database), claims, prepared).trials
 
 
 def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
@@ -180,7 +178,7 @@ def run_once(one: Worker) -> None:
 
 
 def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
-    database_url: str,
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(database_url) as database:
         submit(database)
@@ -190,8 +188,10 @@ def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
         kept = trial_of(database, taken)
         end(database, taken, score=1.0)
         trials.tell(database, kept, Completed(1.0))
+        monkeypatch.setattr(trials, "all_trials", lambda *_: [])  # it looked before bob's trial
         with pytest.raises(LeaseLost):
-            trials.trials_of(database, study, [lost], PREPARED, [])
+            trials.batch_of(database, study, [lost], PREPARED)
+        monkeypatch.undo()
         trials.close_orphans(database, study)
         states = [trial.state for trial in trials.all_trials(database, study)]
     assert states == [TrialState.COMPLETE, TrialState.FAIL]

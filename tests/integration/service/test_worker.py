@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo import events
 from hpo.errors import DatabaseError, DataError
-from hpo.service import heart, results, studies, trials
-from hpo.service import worker as module
+from hpo.service import executor, heart, life, results, studies, trials
 from hpo.service.answers import answer_of
+from hpo.service.batch import MOST_CRASHES, MOST_EXPIRIES
 from hpo.service.claims import release
 from hpo.service.database import Database
+from hpo.service.executor import InProcess
 from hpo.service.final_race import complete_entrants
+from hpo.service.joining import join
 from hpo.service.registry import workers_of
 from hpo.service.rivals import Rivals
 from hpo.service.status import progress, status
@@ -20,11 +23,13 @@ from hpo.training.trainer import Diverged, OutOfMemory, Shape
 from tests.integration.service.stage import (
     change,
     claim_of,
+    end,
     first_trial,
     let_leases_expire,
     look,
     opened,
     submit,
+    work_on,
     worker,
 )
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_study
@@ -56,16 +61,16 @@ def test_the_networks_of_a_complete_trial_are_read_once_as_a_rival(
 
     with opened(sqlite_url) as database:
         submit(database)
-        one = worker(database)
-        rivals = Rivals(database, one.prepared)
+        joined = join(database, "tiny", InProcess(threads=1))
+        rivals = Rivals(database, joined.prepared)
         assert rivals.best([]) is None
-        one.run()
-        history = trials.all_trials(database, one.study.optuna_id)
+        worker(database).run()
+        history = trials.all_trials(database, joined.study.optuna_id)
         monkeypatch.setattr(results, "networks_of", count)
         early, rival = rivals.best(history[:3]), rivals.best(history)
         monkeypatch.undo()
         stored = studies.find(database, "tiny")
-        entrants = complete_entrants(database, stored, one.prepared)
+        entrants = complete_entrants(database, stored, joined.prepared)
     assert sorted(read) == [entrant.trial for entrant in entrants]
     best = min(entrants, key=lambda entrant: float(entrant.losses_SO.mean()))
     assert early is not None
@@ -81,7 +86,7 @@ def test_a_benchmark_that_is_no_number_is_left_out_of_the_answer(sqlite_url: str
         results.record_benchmarks(database, claim, errors)
         found = answer_of(database, "tiny")
     assert list(found.benchmarks) == ["naive"]
-    assert found.state == "queued"
+    assert found.state == "running"
 
 
 def test_two_workers_share_a_study_and_train_no_network_twice(database_url: str) -> None:
@@ -89,8 +94,6 @@ def test_two_workers_share_a_study_and_train_no_network_twice(database_url: str)
     with opened(database_url) as database:
         submit(database, tiny_study(budget={"trials": 12}))
         workers = [worker(database, trainer) for trainer in trainers]
-        for one in workers:
-            one.id = f"worker-{id(one)}"
         threads = [threading.Thread(target=one.run) for one in workers]
         for thread in threads:
             thread.start()
@@ -101,38 +104,10 @@ def test_two_workers_share_a_study_and_train_no_network_twice(database_url: str)
         assert len(trials.all_trials(database, studies.find(database, "tiny").optuna_id)) == 12
 
 
-def test_three_unexpected_exceptions_fail_the_study_with_their_traceback(database_url: str) -> None:
-    def break_(_: Shape) -> None:
-        raise ZeroDivisionError("a mistake of ours")
-
-    with opened(database_url) as database:
-        submit(database)
-        worker(database, FakeTrainer(before=break_)).run()
-        found = status(database, "tiny")
-    assert found["state"] == "failed"
-    assert "in break_" in found["error"]
-    assert "ZeroDivisionError: a mistake of ours" in found["error"]
-    assert look(database_url, "SELECT failures FROM hpo_study") == [(3,)]
-    assert look(database_url, "SELECT count(*) FROM hpo_slot WHERE state = 'taken'") == [(0,)]
-
-
-def test_two_unexpected_exceptions_are_tried_again(sqlite_url: str) -> None:
-    left = [ZeroDivisionError(), ZeroDivisionError()]
-
-    def break_twice(_: Shape) -> None:
-        if left:
-            raise left.pop()
-
-    with opened(sqlite_url) as database:
-        submit(database)
-        worker(database, FakeTrainer(before=break_twice)).run()
-        assert progress(database, "tiny").state == "done"
-
-
 def test_a_failed_study_is_finished_after_it_is_submitted_again(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         submit(database)
-        studies.fail(database, "tiny", "no luck")
+        life.fail(database, "tiny", "no luck")
         worker(database).run()
         assert studies.state(database, "tiny") == "failed"
         submit(database)
@@ -195,21 +170,21 @@ def test_a_finalist_that_diverges_with_fresh_seeds_falls_out_with_a_warning(
 def test_asked_to_stop_in_mid_trial_a_worker_gives_the_slot_back_and_keeps_its_networks(
     database_url: str,
 ) -> None:
-    stop, trained = threading.Event(), []
+    stop, begun = threading.Event(), []
 
     def stop_in_the_fourth(shape: Shape) -> None:
-        trained.append(shape)
-        if len(trained) == 4:
+        begun.append(shape)
+        if len(begun) == 4:
             stop.set()
 
     trainer = FakeTrainer(before=stop_in_the_fourth)
     with opened(database_url) as database:
         submit(database)
         worker(database, trainer, stop).run()
-        assert look(database_url, "SELECT number, state, trial FROM hpo_slot WHERE trial = 1") == [
-            (2, "open", 1)
-        ]
+        given_back = "SELECT number, state, expiries, crashes FROM hpo_slot WHERE trial = 1"
+        assert look(database_url, given_back) == [(2, "open", 0, 0)]
         assert results.count_networks(database, "tiny") == 3
+        assert look(database_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
         again = FakeTrainer()
         worker(database, again).run()
         now = progress(database, "tiny")
@@ -232,13 +207,14 @@ def test_a_worker_that_lost_its_lease_drops_the_trial_within_a_beat(
 
         trainer = FakeTrainer(before=lose)
         one = worker(database, trainer)
-        one._work_on([first_trial(database, one.id)])
+        work_on(one, [first_trial(database, one.id)])
         assert trainer.trained == []
         assert results.count_networks(database, "tiny") == 0
+        assert studies.state(database, "tiny") == "running"
     assert look(database_url, "SELECT state, worker FROM hpo_slot WHERE number = 1") == [
         ("taken", "bob")
     ]
-    assert look(database_url, "SELECT state, failures FROM hpo_study") == [("queued", 0)]
+    assert look(database_url, "SELECT count(*) FROM hpo_failure") == [(0,)]
 
 
 def wait_for_a_beat(url: str) -> None:
@@ -247,42 +223,58 @@ def wait_for_a_beat(url: str) -> None:
     eventually(lambda: look(url, beat) != last, within_s=10)
 
 
-def test_a_trial_whose_workers_died_three_times_is_given_up_without_training(
-    database_url: str,
+@pytest.mark.parametrize(
+    ("column", "most", "said"),
+    [
+        ("expiries", MOST_EXPIRIES, f"{MOST_EXPIRIES} workers fell silent while they had it"),
+        ("crashes", MOST_CRASHES, "its training process died 3 times"),
+    ],
+)
+def test_a_trial_that_kills_is_given_up_without_training(
+    database_url: str, column: str, most: int, said: str
 ) -> None:
     trainer = FakeTrainer()
     with opened(database_url) as database:
-        submit(database)
-        one = worker(database, trainer)
-        one._work_on([claim_of(database, one.id)])
-        claim = claim_of(database)
-        for _ in range(3):
-            release(database, [claim])  # asked to stop, which is no death
-            claim = claim_of(database)
-        for deaths in (1, 2):
-            let_leases_expire(database_url)
-            assert claim_of(database).deaths == deaths
-        let_leases_expire(database_url)
-        one._work_on([claim_of(database, one.id)])
+        submit(database, tiny_study(budget={"trials": 2}))
+        end(database, claim_of(database))
+        end(database, claim_of(database), "infeasible")
+        change(database_url, f"UPDATE hpo_slot SET {column} = {most} WHERE number = 2")  # noqa: S608
+        worker(database, trainer).run()
         assert trainer.trained == []
-        ended = "SELECT state, outcome, reason FROM hpo_slot WHERE number = 1"
-        assert look(database_url, ended) == [
-            ("ended", "infeasible", "its worker died 3 times while training it")
-        ]
-        one.run()
-        assert progress(database, "tiny").state == "done"
+        ended = "SELECT state, outcome, reason FROM hpo_slot WHERE number = 2"
+        assert look(database_url, ended) == [("ended", "infeasible", said)]
+        assert status(database, "tiny")["trials"]["infeasible"] == 2
 
 
-def test_a_trial_whose_workers_died_twice_is_trained(sqlite_url: str) -> None:
+@pytest.mark.parametrize(
+    ("column", "most"), [("expiries", MOST_EXPIRIES), ("crashes", MOST_CRASHES)]
+)
+def test_a_trial_that_killed_less_often_is_trained(sqlite_url: str, column: str, most: int) -> None:
     with opened(sqlite_url) as database:
-        submit(database)
+        submit(database, tiny_study(budget={"trials": 1}))
+        change(sqlite_url, f"UPDATE hpo_slot SET {column} = {most - 1} WHERE number = 1")  # noqa: S608
         one = worker(database)
-        first_trial(database)
-        let_leases_expire(sqlite_url)
-        claim_of(database)
-        let_leases_expire(sqlite_url)
-        one._work_on([claim_of(database, one.id)])
+        one._work_on([first_trial(database, one.id)])
     assert look(sqlite_url, "SELECT outcome FROM hpo_slot WHERE number = 1") == [("complete",)]
+
+
+def test_a_slot_counts_leases_that_ran_out_and_crashes_but_nothing_that_was_given_back(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database, tiny_study(budget={"trials": 1}))
+        claim = first_trial(database)
+        for _ in range(3):
+            release(database, [claim])
+            claim = claim_of(database)
+        assert (claim.expiries, claim.crashes) == (0, 0)
+        for expiries in (1, 2):
+            let_leases_expire(database_url)
+            claim = claim_of(database)
+            assert (claim.expiries, claim.crashes) == (expiries, 0)
+        release(database, [claim], crashed=True)
+        claim = claim_of(database)
+        assert (claim.expiries, claim.crashes) == (2, 1)
 
 
 def test_work_on_a_deleted_study_is_dropped(
@@ -321,7 +313,7 @@ def test_a_mistake_in_the_data_fails_the_study_at_once(
     def refuse(*_: object) -> None:
         raise DataError("column 'y' is empty")
 
-    monkeypatch.setattr(module, "forecast_benchmarks", refuse)
+    monkeypatch.setattr(executor, "forecast_benchmarks", refuse)
     with opened(sqlite_url) as database:
         submit(database)
         worker(database).run()
@@ -331,18 +323,52 @@ def test_a_mistake_in_the_data_fails_the_study_at_once(
 def test_a_worker_with_nothing_to_do_is_still_seen_to_live(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "IDLE_S", 0.02)
+    monkeypatch.setattr(heart, "BEAT_S", 0.02)
     beat = "SELECT last_beat FROM hpo_worker"
     stop = threading.Event()
     with opened(database_url) as database:
         submit(database)
         claim_of(database, "bob")
-        idle = worker(database, stop=stop)
-        enrolled = look(database_url, beat)
-        thread = threading.Thread(target=idle.run)
+        thread = threading.Thread(target=worker(database, stop=stop).run)
         thread.start()
         try:
-            eventually(lambda: look(database_url, beat) > enrolled, within_s=10)
+            first = eventually(lambda: look(database_url, beat), within_s=10)
+            eventually(lambda: look(database_url, beat) > first, within_s=10)
+            assert look(database_url, "SELECT state FROM hpo_worker") == [("idle",)]
         finally:
             stop.set()
             thread.join()
+
+
+def test_a_worker_with_nothing_to_do_for_so_long_ends(database_url: str) -> None:
+    with opened(database_url) as database:
+        one = worker(database, only="")
+        one.idle_exit_s = 0.3
+        one.run()
+        assert look(database_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
+
+
+def test_a_worker_of_all_studies_serves_the_oldest_first(database_url: str) -> None:
+    heard: list[events.Event] = []
+    with opened(database_url) as database:
+        for name in ("zoe", "adam"):
+            submit(database, tiny_study(name, budget={"trials": 2}))
+        one = worker(database, only="", hear=heard.append)
+        one.idle_exit_s = 0.01
+        one.run()
+        assert [studies.state(database, name) for name in ("zoe", "adam")] == ["done", "done"]
+    assert [e.study for e in heard if isinstance(e, events.StudyTaken)] == ["zoe", "adam"]
+    assert [e.study for e in heard if isinstance(e, events.StudyEnded)] == ["zoe", "adam"]
+
+
+def test_a_worker_tells_what_it_takes_over(sqlite_url: str) -> None:
+    heard: list[events.Event] = []
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study(budget={"trials": 1}))
+        first_trial(database)
+        let_leases_expire(sqlite_url)
+        one = worker(database, hear=heard.append)
+        one.run()
+    assert [e for e in heard if isinstance(e, events.TrialTakenOver)] == [
+        events.TrialTakenOver("tiny", 1, one.id, None, 1, 0)
+    ]

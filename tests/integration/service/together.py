@@ -1,11 +1,11 @@
 """Light processes that do one thing at one moment; forked from a server that imported once."""
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpo.service.claims import take
-from hpo.service.database import open_database
+from hpo.service.database import open_database, upgrade
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -24,6 +24,19 @@ def in_processes(count: int, work: Callable[..., None], *arguments: Any) -> list
     for process in processes:
         process.join(60)
     return [process.exitcode for process in processes]
+
+
+def open_each(_place: int, together: Any, urls: Sequence[str]) -> None:
+    """Open one database after the other, each with all others at one moment."""
+    for url in urls:
+        together.wait(60)
+        open_database(url).close()
+
+
+def upgrade_once(_place: int, together: Any, url: str) -> None:
+    """Upgrade the database, all at one moment."""
+    together.wait(60)
+    upgrade(url)
 
 
 def open_once(_place: int, together: Any, url: str) -> None:

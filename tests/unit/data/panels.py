@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from hpo.data.panel import Panel, check
+from hpo.data.checking import check
+from hpo.data.panel import Panel
 from hpo.spec.study import Data, Study
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpo.data.checking import check
 from hpo.data.folds import MAX_ORIGINS, Fold, make_folds, naive_scale
-from hpo.data.panel import Panel, check
+from hpo.data.panel import Panel
 from hpo.errors import DataError
 from hpo.spec.study import Data
 from tests.unit.data.panels import panel_of, wave

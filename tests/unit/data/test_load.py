@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpo.data.checking import check
 from hpo.data.load import from_frame, from_parquet, read_file, to_parquet
-from hpo.data.panel import check
 from hpo.errors import DataError
 from hpo.spec.study import Data
 

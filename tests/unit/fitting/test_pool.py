@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo.fitting import pool as module
 from hpo.fitting.fit import Fitted
-from hpo.fitting.pool import Job, Pool, Result, TimeLimit, TrainingTime
+from hpo.fitting.pool import Job, OnSaved, Pool, Result, Saved, TimeLimit
 from hpo.spec.candidate import Candidate
 from hpo.training.engine import Engines, native_is_available
+from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Diverged, OutOfMemory, Shape, Stopped, Trainer
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_prepared
 
@@ -27,8 +29,7 @@ def job(cells: int = 2, seed: int = 0, fold: int = 0, **values: Any) -> Job:
         dropout=0.2,
         lookback=PREPARED.lookbacks[-1],
     )
-    values = {"time": TrainingTime()} | values
-    return Job(trial=cells, fold=PREPARED.folds[fold], candidate=candidate, seed=seed, **values)
+    return Job(trial=cells, fold=fold, candidate=candidate, seed=seed, **values)
 
 
 def jobs() -> list[Job]:
@@ -42,11 +43,12 @@ def run(
     threads: int = 1,
     go_on: Callable[[], bool] = lambda: True,
     on_results: Callable[[Mapping[Job, Result]], None] = lambda _: None,
+    on_saved: OnSaved = lambda *_: None,
     clock: Callable[[], float] = lambda: 0.0,
 ) -> dict[Job, Result]:
     trainer_for = trainer if callable(trainer) else lambda _: trainer
     with closing(Pool(PREPARED, trainer_for, threads=threads, clock=clock)) as pool:
-        return pool.run(todo, go_on=go_on, on_results=on_results)
+        return pool.run(todo, go_on=go_on, on_results=on_results, on_saved=on_saved)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -69,7 +71,7 @@ def test_results_are_the_same_bit_for_bit_whatever_the_number_of_threads(engine:
 
 def test_two_threads_train_at_the_same_moment() -> None:
     together = threading.Barrier(2, timeout=20)
-    found = run([job(), job()], FakeTrainer(before=lambda _: ignore(together.wait())), threads=2)
+    found = run([job(2), job(3)], FakeTrainer(before=lambda _: ignore(together.wait())), threads=2)
     assert len(found) == 2
 
 
@@ -110,7 +112,7 @@ def test_an_error_in_one_network_stops_the_training_of_the_others() -> None:
     begun = threading.Event()
 
     class Endless(FakeTrainer):
-        def train(self, shape: Shape, *rest: Any) -> Any:
+        def train(self, shape: Shape, *rest: Any, **_: Any) -> Any:
             if shape.cells == (3,):
                 assert begun.wait(20)
                 raise ZeroDivisionError
@@ -175,14 +177,94 @@ def test_a_slow_network_does_not_keep_others_from_being_handed_over() -> None:
 
 def test_the_time_limit_counts_what_the_trials_networks_trained_together() -> None:
     now = iter(np.arange(0.0, 1000.0, 1.0).tolist())  # a second between any two looks
-    time = TrainingTime(limit_s=6.5, spent_s=2.0)
-    todo = [job(seed=seed, time=time) for seed in range(4)]
+    todo = [job(seed=seed, limit_s=10.5, spent_s=2.0) for seed in range(4)]
     results = list(run(todo, FakeTrainer(), clock=lambda: next(now)).values())
-    assert [type(result) for result in results[:2]] == [Fitted, Fitted]  # of 2 s each
-    assert isinstance(results[2], TimeLimit)  # at its check, after 2 + 2 + 2 + 1 s
+    assert [type(result) for result in results[:2]] == [Fitted, Fitted]  # of 4 s each
+    assert isinstance(results[2], TimeLimit)  # at its check, after 2 + 4 + 4 + 1 s
     assert isinstance(results[3], TimeLimit)
-    assert "budget.trial_timeout_s = 6.5" in str(results[3])
+    assert "budget.trial_timeout_s = 10.5" in str(results[3])
 
 
 def test_no_job_gives_no_result() -> None:
     assert run([], FakeTrainer()) == {}
+
+
+def every_step() -> TorchTrainer:
+    """Torch, that asks after every step whether to go on."""
+    return TorchTrainer("cpu", quiet_s=0)
+
+
+def same(one: Result, other: Result) -> bool:
+    assert isinstance(one, Fitted)
+    assert isinstance(other, Fitted)
+    return (
+        one.losses_O.tobytes() == other.losses_O.tobytes()
+        and all((one.weights[name] == other.weights[name]).all() for name in one.weights)
+        and (one.steps, one.watch_loss) == (other.steps, other.watch_loss)
+    )
+
+
+def test_a_training_that_is_halted_goes_on_from_what_was_saved_to_the_same_result() -> None:
+    [whole] = run([job()], every_step()).values()
+    answers, saved = iter([True] * 9), list[Saved]()
+    with pytest.raises(Stopped):
+        run(
+            [job()],
+            every_step(),
+            go_on=lambda: next(answers, False),
+            on_saved=lambda _, half: saved.append(half),
+            clock=iter(range(1000)).__next__,
+        )
+    [half] = saved
+    assert half.wall_s > 0
+    [rest] = run([job(saved=half)], every_step(), clock=iter(range(1000)).__next__).values()
+    assert same(rest, whole)
+    assert isinstance(rest, Fitted)
+    assert rest.wall_s > half.wall_s, "the seconds before the halt count"
+
+
+def test_a_long_training_is_saved_now_and_then_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAVE_EVERY_S", 5.0)
+    [whole] = run([job()], every_step()).values()
+    saved: list[Saved] = []
+    clock = iter(np.arange(0.0, 1000.0, 1.0).tolist())
+    found = run(
+        [job()],
+        every_step(),
+        on_saved=lambda _, half: saved.append(half),
+        clock=lambda: next(clock),
+    )
+    assert same(found[job()], whole)
+    assert len(saved) > 3
+    walls = [half.wall_s for half in saved]
+    assert walls == sorted(walls)
+
+
+@pytest.mark.skipif(not native_is_available(), reason="there is no native engine")
+def test_a_state_of_another_engine_is_not_used_and_the_training_begins_anew() -> None:
+    [whole] = run([job()], TorchTrainer("cpu")).values()
+    answers, saved = iter([True] * 9), list[Saved]()
+    native = Engines("native", "cpu").trainer_for(Shape(inputs=1, outputs=1, cells=(2,)))
+    native.quiet_s = 0.0  # type: ignore[attr-defined]
+    with pytest.raises(Stopped):
+        run(
+            [job()],
+            native,
+            go_on=lambda: next(answers, False),
+            on_saved=lambda _, half: saved.append(half),
+        )
+    [anew] = run([job(saved=saved[0])], TorchTrainer("cpu")).values()
+    assert same(anew, whole)
+
+
+def test_a_state_that_is_too_large_is_not_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_STATE_BYTES", 100)
+    answers, saved = iter([True] * 9), list[Saved]()
+    with pytest.raises(Stopped):
+        run(
+            [job()],
+            every_step(),
+            go_on=lambda: next(answers, False),
+            on_saved=lambda _, half: saved.append(half),
+        )
+    assert saved == []

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hpo.data.panel import check
+from hpo.data.checking import check
 from hpo.data.prepare import Prepared, prepare
 from hpo.spec.study import Study
+from hpo.training.state import TrainingState
 from hpo.training.trainer import (
     Check,
     Examples,
@@ -71,11 +72,13 @@ class FakeTrainer:
         plan: Plan,
         watch: Examples | None,  # noqa: ARG002
         on_check: OnCheck,
+        *,
+        state: TrainingState | None = None,
     ) -> Trained:
         """Call `before`, check once, give the weights back."""
         self.before(shape)
         if not on_check(1, 1.0):
-            raise Stopped
+            raise Stopped(state)
         self.trained.append(shape)
         check_ = Check(step=len(plan.order_SB), train_loss=1.0, watch_loss=1.0)
         return Trained(weights=weights, steps=check_.step, checks=(check_,))

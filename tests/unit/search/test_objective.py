@@ -36,19 +36,18 @@ class Stage:
         self.kept: dict[Key, NetworkRecord] = {}
 
     def train(self, jobs: Sequence[Job]) -> dict[Job, NetworkRecord | Failure]:
-        self.calls.append([(job.trial, job.fold.number, job.seed) for job in jobs])
+        self.calls.append([(job.trial, job.fold, job.seed) for job in jobs])
         return {job: self._result(job) for job in jobs}
 
     def _result(self, job: Job) -> NetworkRecord | Failure:
-        key = (job.trial, job.fold.number, job.seed)
-        job.time.spend(1.0)
+        key = (job.trial, job.fold, job.seed)
         if key in self.failures:
             return self.failures[key]
-        usual = 1 + job.trial + 0.01 * job.fold.number + 0.001 * job.seed
+        usual = 1 + job.trial + 0.01 * job.fold + 0.001 * job.seed
         self.kept[key] = NetworkRecord(
-            fold=job.fold.number,
+            fold=job.fold,
             seed=job.seed,
-            losses_O=np.full(len(job.fold.origins_O), self.losses.get(key, usual)),
+            losses_O=np.full(len(PREPARED.folds[job.fold].origins_O), self.losses.get(key, usual)),
             steps=7,
             train_loss=1.0,
             watch_loss=1.0,
@@ -65,8 +64,9 @@ class Stage:
 
 def networks(trial: int = 0, recorded: Records | None = None) -> Networks:
     limit_s = PREPARED.study.budget.trial_timeout_s
-    given = {"folds": PREPARED.folds, "limit_s": limit_s}
-    return Networks(PREPARED, trial, CANDIDATE, recorded or {}, **given)
+    return Networks(
+        PREPARED, trial, CANDIDATE, recorded or {}, folds=PREPARED.folds, limit_s=limit_s
+    )
 
 
 def rival(loss: float) -> Rival:

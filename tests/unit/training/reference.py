@@ -109,6 +109,14 @@ def samples_of(samples: Examples, kernel: str) -> tuple[Any, ...]:
     return (values_RF, samples.starts_N, None, None, samples.lookback, samples.anchored)
 
 
+def course_of(
+    weights_P: NDArray[np.float32], checks_C3: NDArray[np.float64], kernel: str
+) -> tuple[Any, ...]:
+    """The course of a training that begins, as the kernel takes it."""
+    mean_P, square_P, best_P = np.zeros((3, len(weights_P)), precision(kernel))
+    return (checks_C3, mean_P, square_P, best_P, 0, 0, np.nan, 0.0)
+
+
 def precision(kernel: str) -> Any:
     return np.float64 if kernel == "double" else np.float32
 
@@ -149,7 +157,7 @@ def native_training(task: Task, kernel: str, plan: Plan) -> tuple[Reals, Reals]:
         np.inf,
         plan.dropout_seed,
         np.inf,
-        checks,
+        course_of(task.weights_P, checks, kernel),
         None,
     )
     return checks[:steps, 1], network[-1].astype(np.float64)

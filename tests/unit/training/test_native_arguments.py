@@ -14,6 +14,7 @@ KERNEL = SINGLE[-1]  # runs on every processor
 SQUARED, CROSS_ENTROPY = LOSSES.index("squared"), LOSSES.index("cross_entropy")
 ROWS, WINDOWS, WEIGHTS = 20, 6, 4 * 3 * (2 + 3 + 2) + 2 * (3 + 1)
 HUGE = 2**62
+MOMENTS = ("mean", "square", "best")
 
 
 def reals(count: int) -> Any:
@@ -52,6 +53,11 @@ class Call:
             "check_every": 1,
             "patience": 1,
             "checks": np.zeros(9),
+            "mean": reals(WEIGHTS),
+            "square": reals(WEIGHTS),
+            "best": reals(WEIGHTS),
+            "step": 0,
+            "best_check": 0,
             "watch": None,
             "outputs_to": reals(WINDOWS * 2),
             "gradient": reals(WEIGHTS),
@@ -71,9 +77,9 @@ class Call:
         of = self.of
         how = (of["batch"], of["loss"], 1.0, 0.0, of["check_every"], of["patience"], 1e6, 0, 1e9)
         steps = (of["order"], of["rates"])
-        return native.train(
-            self.network, self.samples, of["watch"], *steps, *how, of["checks"], None
-        )
+        arrays = (of[name] for name in ("checks", "mean", "square", "best"))
+        course = (*arrays, of["step"], of["best_check"], 1.0, 0.0)
+        return native.train(self.network, self.samples, of["watch"], *steps, *how, course, None)
 
     def run(self) -> Any:
         return native.run(self.network, self.samples, self.of["loss"], self.of["outputs_to"])
@@ -95,7 +101,7 @@ def test_what_belongs_together_is_taken(changes: dict[str, Any]) -> None:
     call = Call(**changes)
     assert np.isfinite(call.run())
     assert np.isfinite(call.gradient())
-    assert call.train()[:2] == (0, 2)
+    assert call.train()[:3] == (0, 2, 2)
 
 
 # What every function is given
@@ -198,10 +204,22 @@ def test_wrong_networks_samples_and_losses_are_refused(
         ({"patience": 0}, "patience is 0, it must be at least 1"),
         ({"checks": np.zeros(8)}, "length of checks is 8, it must be 3 x"),
         ({"checks": reals(9)}, "checks must be float64, not of format 'f'"),
+        *(({array: reals(WEIGHTS - 1)}, f"{array} has 91 entries, this") for array in MOMENTS),
+        *(({array: reals(WEIGHTS + 1)}, f"{array} has 93 entries, this") for array in MOMENTS),
+        *(({array: np.zeros(WEIGHTS)}, f"{array} must be float32, not of") for array in MOMENTS),
+        ({"step": -1}, "number of steps taken is -1, it must be 0 to that of all"),
+        ({"step": 2}, "number of steps taken is 2, it must be 0 to that of all"),
+        ({"step": HUGE}, f"number of steps taken is {HUGE}, it must be 0 to that of all"),
+        ({"best_check": -1}, "the best check is -1, it must be one of those made"),
+        ({"best_check": 1}, "the best check is 1, it must be one of those made"),
+        ({"step": 1, "best_check": 1}, "the best check is 1, it must be one of those made"),
+        ({"step": 1, "best_check": HUGE}, f"the best check is {HUGE}, it must be one of"),
     ],
     ids=name,
 )
-def test_a_wrong_plan_of_a_training_is_refused(changes: dict[str, Any], said: str) -> None:
+def test_a_wrong_plan_or_course_of_a_training_is_refused(
+    changes: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ValueError, match=said):
         Call(**changes).train()
 
@@ -261,7 +279,7 @@ def test_outputs_alone_need_no_rows_of_targets() -> None:
 
 # What is no such array, or no such tuple
 
-EVERY_ARRAY = ["cells", "weights", "values", "starts", "order", "rates", "checks"]
+EVERY_ARRAY = ["cells", "weights", "values", "starts", "order", "rates", "checks", *MOMENTS]
 
 
 @pytest.mark.parametrize("array", EVERY_ARRAY)
@@ -275,7 +293,11 @@ def test_an_array_with_gaps_is_refused(array: str) -> None:
 
 @pytest.mark.parametrize(
     ("function", "array"),
-    [("train", "weights"), ("train", "checks"), ("run", "outputs_to"), ("gradient", "gradient")],
+    [
+        *(("train", array) for array in ("weights", "checks", *MOMENTS)),
+        ("run", "outputs_to"),
+        ("gradient", "gradient"),
+    ],
 )
 def test_an_array_to_write_to_that_cannot_be_written_is_refused(function: str, array: str) -> None:
     said = f"{array.removesuffix('_to')} must be .* that is not read-only"

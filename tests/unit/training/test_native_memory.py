@@ -48,8 +48,9 @@ def allocations(steps):
     order, rates = np.tile(windows[::-1], (steps, 1)), np.full(steps, 1e-3, np.float32)
     checks = np.empty((steps // 5 + 1, 3))
     given = (network, samples, samples, order, rates, batch, loss, 1.0, 0.1, 5, steps, 1e9, 0, 1e9)
+    course = (checks, *np.zeros((3, 312), real), 0, 0, 0.0, 0.0)
     before = counter()
-    _native.train(*given, checks, None)
+    _native.train(*given, course, None)
     return counter() - before
 
 
@@ -66,7 +67,8 @@ from hpo.training import _native
 network = (_native.kernels()[0], np.array([100]), 1, 1, 0.0, np.zeros(41301, np.float32))
 samples = (np.zeros(1_000_001, np.float32), np.zeros(1, np.int64), None, None, 1_000_000, False)
 order, rates, checks = np.zeros(1, np.int64), np.zeros(1, np.float32), np.empty((2, 3))
-plan = (order, rates, 1, 1, 1.0, 0.0, 1, 1, 1e9, 0, 1e9, checks, None)
+course = (checks, *np.zeros((3, 41301), np.float32), 0, 0, 0.0, 0.0)
+plan = (order, rates, 1, 1, 1.0, 0.0, 1, 1, 1e9, 0, 1e9, course, None)
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 for call in (
     lambda: _native.train(network, samples, None, *plan),

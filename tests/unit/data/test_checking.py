@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data.panel import Panel, check
+from hpo.data.checking import check
+from hpo.data.panel import Panel
 from hpo.errors import DataError
 from hpo.spec.study import Data
 

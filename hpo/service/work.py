@@ -1,0 +1,272 @@
+"""What a worker does: takes slots of open studies, has them worked on, settles them."""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import perf_counter
+
+from hpo import events
+from hpo.errors import DatabaseError, HpoError, StudyFailed, UnknownStudy
+from hpo.service import results, studies, trials
+from hpo.service.batch import MOST_CRASHES, Training, end_infeasible, run_batch, trials_at_once
+from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle, take
+from hpo.service.conclusion import conclude
+from hpo.service.database import Database, now
+from hpo.service.executor import LOCAL_ERRORS, Broken, Executor, ExecutorDied
+from hpo.service.failures import record_failure
+from hpo.service.heart import Heart, Hold
+from hpo.service.joining import Joined, join
+from hpo.service.life import fail
+from hpo.service.registry import enroll, leave, refuse
+from hpo.service.registry import join as register
+from hpo.training.trainer import Stopped
+
+SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.05, 1.0
+MOST_FAILURES = 5  # in a row
+REFUSES_FOR_S = 60.0
+
+
+class Withdrawn(Exception):
+    """This worker only fails: it takes no more work."""
+
+
+class Refused(Exception):
+    """The only study of this worker is not for it; the cause says why."""
+
+    def __init__(self, error: HpoError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def new_identity() -> str:
+    """A name for a worker: where it is, and what tells it from any other."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class Worker:
+    """One process' work on the study `only`, or on all that are open if it is empty.
+
+    It is ended by `stop`, by the death of the process `parent`, by the end of the study `only`, or
+    by `idle_exit_s` seconds (0: never) with nothing to do.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        *,
+        identity: str,
+        stop: threading.Event,
+        parent: int,
+        only: str = "",
+        idle_exit_s: float = 0.0,
+        hear: events.Hear = events.ignore,
+        on_beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.database, self.executor, self.stop = database, executor, stop
+        self.only, self.idle_exit_s, self.hear = only, idle_exit_s, hear
+        self.id = identity
+        self.heart = Heart(database, self.id, stop, parent, on_beat)
+        self._joined: Joined | None = None
+        self._refused: dict[str, float] = {}
+        self._failures = 0
+
+    def run(self) -> None:
+        """Work until there is an end. Raises DatabaseError, Withdrawn, Refused."""
+        enroll(self.database, self.id)
+        try:
+            with self.heart:
+                self._work()
+        finally:
+            leave(self.database, self.id)
+
+    def _work(self) -> None:
+        idle_since, pause_s = perf_counter(), SHORTEST_IDLE_S
+        while not self.stop.is_set():
+            if claims := self._take():
+                self._work_on(claims)
+                idle_since, pause_s = perf_counter(), SHORTEST_IDLE_S
+            elif self._is_over(perf_counter() - idle_since):
+                return
+            else:
+                self.stop.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_IDLE_S)
+
+    def _is_over(self, idle_s: float) -> bool:
+        if self.only:
+            return studies.state(self.database, self.only) in (None, *studies.ENDED)
+        return 0 < self.idle_exit_s <= idle_s
+
+    def _take(self) -> list[Claim]:
+        """Slots of the study at hand, or, when it has none, of the oldest that has some."""
+        if (at_hand := self._joined) is not None:
+            study = at_hand.study
+            if claims := self._take_of(study.name, study.engine):
+                return claims
+        for name, engine in studies.at_work(self.database, self.only):
+            is_refused = perf_counter() < self._refused.get(name, 0.0)
+            if not is_refused and (claims := self._take_of(name, engine)):
+                return claims
+        return []
+
+    def _take_of(self, name: str, engine: str) -> list[Claim]:
+        began = perf_counter()
+        claims = take(self.database, name, self.id, most=trials_at_once(engine))
+        if claims:
+            slots, took_s = tuple(claim.number for claim in claims), perf_counter() - began
+            self.hear(events.TrialsTaken(name, self.id, slots, took_s))
+        for claim in claims:
+            if claim.expiries or claim.crashes:
+                self.hear(
+                    events.TrialTakenOver(
+                        name, claim.number, self.id, claim.trial, claim.expiries, claim.crashes
+                    )
+                )
+        return claims
+
+    def _work_on(self, claims: Sequence[Claim]) -> None:
+        """Carry the claims to their end, or give them back; whatever happens, they are not kept."""
+        try:
+            with self.heart.holding(claims) as hold:
+                self._try(claims, hold)
+        except Stopped:
+            release(self.database, claims)
+        except (LeaseLost, UnknownStudy):  # taken over, or the study is over or deleted
+            release(self.database, claims)
+            self._close_trials(claims[0])
+            self.hear(events.LeaseLost(claims[0].study, self.id, tuple(c.number for c in claims)))
+        except DatabaseError:  # a mishap of this worker's, not of the study: others may go on
+            with suppress(DatabaseError):
+                release(self.database, claims)
+            raise
+
+    def _close_trials(self, claim: Claim) -> None:
+        """Leave no trial running that was made while the study was cancelled."""
+        joined = self._joined
+        if joined is not None and _is_of(joined, claim):
+            if studies.state(self.database, claim.study) == "cancelled":
+                trials.close_orphans(self.database, joined.study.optuna_id)
+
+    def _try(self, claims: Sequence[Claim], hold: Hold) -> None:
+        training = Training(
+            database=self.database, executor=self.executor, hold=hold, hear=self.hear
+        )
+        try:
+            if (joined := self._join(claims)) is not None:
+                self._end(joined, training)
+                self._failures = 0
+        except (LeaseLost, Stopped, DatabaseError, UnknownStudy, Refused):
+            raise
+        except ExecutorDied as death:
+            self._bury(training, death)
+        except HpoError as error:  # the study cannot be answered
+            self._fail(claims, str(error))
+        except Exception as error:  # noqa: BLE001  whatever a trial does, its slot is given back
+            self._count_failure(claims, error)
+
+    def _join(self, claims: Sequence[Claim]) -> Joined | None:
+        """The study of the claims; None, and they are given back, where this worker refuses it."""
+        first, known = claims[0], self._joined
+        if known is not None and _is_of(known, first):
+            return known
+        self._joined = None
+        try:
+            joined = join(self.database, first.study, self.executor)
+        except (DatabaseError, UnknownStudy):
+            raise
+        except HpoError as error:
+            self._refuse(claims, error)
+            return None
+        register(self.database, self.id, first.study, joined.device)
+        self.hear(events.StudyTaken(first.study, self.id, joined.device))
+        self._joined = joined
+        return joined
+
+    def _refuse(self, claims: Sequence[Claim], error: HpoError) -> None:
+        """Leave the study to others for a while. Raises the error where it is the only one."""
+        study = claims[0].study
+        self._refused[study] = perf_counter() + REFUSES_FOR_S
+        release(self.database, claims)
+        refuse(self.database, self.id, study, str(error))
+        self.hear(events.StudyRefused(study, self.id, str(error)))
+        if self.only:
+            raise Refused(error)
+
+    def _end(self, joined: Joined, training: Training) -> None:
+        claim = training.claims[0]
+        if claim.kind == "trial":
+            run_batch(joined, training)
+            return
+        if claim.crashes >= MOST_CRASHES:
+            raise StudyFailed(
+                f"the training process died {claim.crashes} times in the {claim.kind}"
+            )
+        if claim.kind == "benchmark":
+            self._forecast_benchmarks(claim, training.hold)
+        else:
+            self._conclude(joined, claim, training)
+
+    def _forecast_benchmarks(self, claim: Claim, hold: Hold) -> None:
+        report = self.executor.forecast(hold.go_on)
+        results.record_benchmarks(self.database, claim, report.losses)
+        done = Settlement(claim=claim, outcome="complete")
+        settle(self.database, [done], benchmark_warnings=json.dumps(list(report.warnings)))
+
+    def _conclude(self, joined: Joined, claim: Claim, training: Training) -> None:
+        trials.close_orphans(self.database, joined.study.optuna_id)
+        answer = conclude(self.database, joined.study.name, joined.prepared, training)
+        training.hold.refuse_if_lost()
+        settle(
+            self.database,
+            [Settlement(claim=claim, outcome="complete")],
+            answer=answer.model_dump_json(),
+            state="done",
+            ended_at=now(),
+        )
+        self.hear(events.StudyEnded(joined.study.name, "done", ""))
+
+    def _bury(self, training: Training, death: ExecutorDied) -> None:
+        """The training process is gone: its trials are tried again, each alone."""
+        self.hear(events.ChildDied(self.id, str(death)))
+        claims, joined = training.claims, self._joined
+        is_guilty = death.is_over_limit and len(claims) == 1 and claims[0].kind == "trial"
+        if is_guilty and joined is not None:
+            end_infeasible(joined, training, str(death))
+            return
+        release(self.database, claims, crashed=True)
+        self._joined = None
+        self._withdraw_if_hopeless(str(death))
+
+    def _count_failure(self, claims: Sequence[Claim], error: Exception) -> None:
+        """The machine's errors are this worker's; others are the study's, and end it in time."""
+        first = claims[0]
+        trace = error.trace if isinstance(error, Broken) else traceback.format_exc()
+        self.hear(events.UnexpectedError(first.study, self.id, first.number, trace))
+        if error.is_local if isinstance(error, Broken) else isinstance(error, LOCAL_ERRORS):
+            release(self.database, claims)
+        elif record_failure(self.database, claims, trace):
+            self.hear(events.StudyEnded(first.study, "failed", _last_line(trace)))
+        self._withdraw_if_hopeless(_last_line(trace))
+
+    def _fail(self, claims: Sequence[Claim], reason: str) -> None:
+        study = claims[0].study
+        if release(self.database, claims) and fail(self.database, study, reason):
+            self.hear(events.StudyEnded(study, "failed", reason))
+
+    def _withdraw_if_hopeless(self, reason: str) -> None:
+        self._failures += 1
+        if self._failures >= MOST_FAILURES:
+            raise Withdrawn(f"{self._failures} failures in a row, the last: {reason}")
+
+
+def _is_of(joined: Joined, claim: Claim) -> bool:
+    return (joined.study.name, joined.study.created_at) == (claim.study, claim.created_at)
+
+
+def _last_line(trace: str) -> str:
+    return trace.strip().splitlines()[-1]

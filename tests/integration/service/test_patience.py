@@ -1,0 +1,211 @@
+"""While the database is away its users wait; when it is back their calls succeed."""
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+
+import pytest
+import sqlalchemy as sa
+from optuna.study import StudyDirection
+
+from hpo.errors import DatabaseAway, DatabaseError
+from hpo.service.database import Database
+from hpo.service.patience import Patience, patient
+from tests.integration.service.conftest import Postgres
+from tests.integration.service.databases import in_threads, opened
+from tests.waiting import eventually
+
+
+@dataclass
+class Flaky:
+    """A database that is away for the first calls, by a patience that is listened to."""
+
+    failures: int
+    longest_s: float = 60.0
+    is_over: threading.Event = field(default_factory=threading.Event)
+    calls: int = 0
+    away: list[DatabaseAway] = field(default_factory=list)
+    back: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.patience = Patience(
+            longest_s=self.longest_s,
+            is_over=self.is_over.is_set,
+            on_away=self.away.append,
+            on_back=self.back.append,
+        )
+
+
+@patient
+def ask(database: Flaky, *, twice: int = 1) -> int:
+    """A number, once the database is there."""
+    database.calls += 1
+    if database.calls <= database.failures:
+        raise DatabaseAway(f"failure {database.calls}")
+    return 2 * twice
+
+
+@patient
+def ask_inside(database: Flaky) -> int:
+    """The same, asked by another patient function."""
+    return ask(database) + 1
+
+
+def test_a_call_is_repeated_until_the_database_is_back() -> None:
+    database = Flaky(failures=2)
+    assert ask(database, twice=3) == 6
+    assert database.calls == 3
+    assert [str(error) for error in database.away] == ["failure 1"]
+    [after_s] = database.back
+    assert 0.2 <= after_s < 5
+
+
+def test_a_call_that_succeeds_at_once_is_no_event() -> None:
+    database = Flaky(failures=0)
+    assert ask(database) == 2
+    assert (database.calls, database.away, database.back) == (1, [], [])
+
+
+def test_without_patience_there_is_one_attempt() -> None:
+    database = Flaky(failures=1, longest_s=0)
+    with pytest.raises(DatabaseAway, match="failure 1"):
+        ask(database)
+    assert (database.calls, database.away) == (1, [])
+
+
+def test_patience_ends_after_its_longest_time_with_the_last_failure() -> None:
+    database = Flaky(failures=1_000, longest_s=0.5)
+    with pytest.raises(DatabaseAway, match=r"failure [2-9]"):
+        ask(database)
+    assert len(database.away) == 1
+    assert database.back == []
+
+
+def test_who_is_told_to_end_does_not_wait() -> None:
+    database = Flaky(failures=1_000)
+    database.is_over.set()
+    with pytest.raises(DatabaseAway, match="failure 1"):
+        ask(database)
+    assert (database.calls, database.away) == (1, [])
+
+
+def test_who_is_told_to_end_while_waiting_makes_no_new_attempt() -> None:
+    database = Flaky(failures=1_000)
+    database.patience = replace(database.patience, on_away=lambda _: database.is_over.set())
+    with pytest.raises(DatabaseAway, match="failure 1"):
+        ask(database)
+    assert database.calls == 1
+
+
+def test_only_the_outermost_call_repeats() -> None:
+    database = Flaky(failures=2)
+    assert ask_inside(database) == 3
+    assert (database.calls, len(database.away), len(database.back)) == (3, 1, 1)
+    assert ask(database) == 2
+
+
+def test_after_a_wait_in_vain_the_next_call_waits_again() -> None:
+    database = Flaky(failures=1_000, longest_s=0.3)
+    for _ in range(2):
+        with pytest.raises(DatabaseAway):
+            ask_inside(database)
+    assert len(database.away) == 2
+
+
+def test_threads_wait_each_for_itself() -> None:
+    database = Flaky(failures=3)
+    assert in_threads(2, lambda _: ask_inside(database)) == [3, 3]
+    assert len(database.away) == len(database.back) == 2
+
+
+def test_what_will_not_pass_is_not_waited_for() -> None:
+    database = Flaky(failures=0)
+    attempts = []
+
+    @patient
+    def fail(_database: Flaky) -> None:
+        attempts.append(1)
+        raise DatabaseError("the disk is full")
+
+    with pytest.raises(DatabaseError, match="full"):
+        fail(database)
+    assert attempts == [1]
+    assert database.away == []
+
+
+def test_a_patient_function_keeps_its_name() -> None:
+    assert ask.__name__ == "ask"
+
+
+@patient
+def add_trial(database: Database, study: int) -> int:
+    """How many trials there are after one of Optuna's own calls and one of ours."""
+    with database.translated():
+        database.storage.create_new_trial(study)
+    with database.transaction() as connection:
+        return int(connection.execute(sa.text("SELECT count(*) FROM trials")).scalar_one())
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_restart_of_the_server_is_waited_for(postgres15: Postgres, mode: str) -> None:
+    away: list[DatabaseAway] = []
+    back: list[float] = []
+    waiting = threading.Event()
+
+    def on_away(error: DatabaseAway) -> None:
+        away.append(error)
+        waiting.set()
+
+    with opened(postgres15.url) as known:
+        patience = Patience(longest_s=60, on_away=on_away, on_back=back.append)
+        database = replace(known, patience=patience)
+        study = database.storage.create_new_study([StudyDirection.MINIMIZE], "tiny")
+        assert add_trial(database, study) == 1
+        postgres15.stop(mode)
+        found: list[int] = []
+        worker = threading.Thread(target=lambda: found.append(add_trial(database, study)))
+        worker.start()
+        assert waiting.wait(20)
+        postgres15.start()
+        worker.join(20)
+        assert found == [2]
+        assert len(away) == len(back) == 1
+        assert add_trial(database, study) == 3
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_after_a_quick_restart_the_next_call_succeeds(postgres15: Postgres, mode: str) -> None:
+    with opened(postgres15.url) as database:
+        study = database.storage.create_new_study([StudyDirection.MINIMIZE], "tiny")
+        assert add_trial(database, study) == 1
+        postgres15.stop(mode)
+        postgres15.start()
+        assert add_trial(database, study) == 2
+
+
+def test_a_statement_that_runs_when_the_server_stops_is_repeated(postgres15: Postgres) -> None:
+    attempts = []
+
+    @patient
+    def work(database: Database) -> int:
+        attempts.append(time.monotonic())
+        with database.transaction() as connection:
+            if len(attempts) == 1:
+                connection.execute(sa.text("SELECT pg_sleep(60)"))
+            return int(connection.execute(sa.text("SELECT 7")).scalar_one())
+
+    def is_asleep() -> bool:
+        with observer.transaction() as connection:
+            query = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+            return bool(connection.execute(sa.text(query)).scalar_one())
+
+    with opened(postgres15.url) as known, opened(postgres15.url) as observer:
+        database, found = replace(known, patience=Patience(longest_s=60)), []
+        worker = threading.Thread(target=lambda: found.append(work(database)))
+        worker.start()
+        eventually(is_asleep, within_s=10)
+        postgres15.stop("immediate")
+        postgres15.start()
+        worker.join(20)
+    assert found == [7]
+    assert len(attempts) > 1
