@@ -4,13 +4,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import events
-from hpo.errors import Interrupted, SpecError, StudyFailed
+from hpo.errors import Interrupted, SpecError, StudyFailed, UsageError
 from hpo.spec.answer import Answer
 from hpo.spec.options import from_keywords
 from hpo.spec.storage import storage_in_force
@@ -274,13 +274,15 @@ class StudyHandle:
             if now.state in (*studies.ENDED, "deleted"):
                 break
             if not at_work:
+                code = self._supervisor.exit_code if self._supervisor else 0
                 raise StudyFailed(
-                    f"all workers of {self.name!r} ended before the study did",
+                    f"all workers of {self.name!r} ended before the study did (exit code {code})",
                     remedy="their messages are above; the same command goes on",
                 )
             if not closed and time.monotonic() - started > timeout_s:
                 closed = True
-                life.stop(database, self.name, by=life.BY_TIME)
+                with suppress(UsageError):  # it has just ended
+                    life.stop(database, self.name, by=life.BY_TIME)
                 on_event(events.TimeLimitReached(self.name, timeout_s))
             time.sleep(POLL_S)
         self.refuse_no_answer(now.state)

@@ -171,7 +171,7 @@ class Pool:
     ) -> Result:
         """Train to the end; a long training is halted now and then to be saved, and goes on."""
         before_s = job.saved.wall_s if job.saved else 0.0
-        state = TrainingState.from_bytes(job.saved.state) if job.saved else None
+        state = _state(job.saved) if job.saved else None
         while True:
             if not go_on():
                 raise Stopped(state)
@@ -218,6 +218,14 @@ class Pool:
             return fit(state)
         except ValueError:  # it is of another engine than this machine has: begin anew
             return fit(None)
+
+
+def _state(saved: Saved) -> TrainingState | None:
+    """The kept state; None where it cannot be read: the training begins anew."""
+    try:
+        return TrainingState.from_bytes(saved.state)
+    except ValueError:
+        return None
 
 
 def _save(job: Job, state: TrainingState | None, wall_s: float, on_saved: OnSaved) -> None:

@@ -4,8 +4,8 @@ With one worker process all of it is a function of the study's seed: how many tr
 follows from the study's engine, never from the number of threads.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
 from typing import assert_never
 
 from optuna.trial import FrozenTrial
@@ -19,11 +19,13 @@ from hpo.search.space import to_candidate
 from hpo.service import checkpoints, results, trials
 from hpo.service.claims import Claim, Settlement, settle
 from hpo.service.database import Database
-from hpo.service.executor import Executor, Made
+from hpo.service.executor import Broken, Executor, ExecutorDied, Made
 from hpo.service.heart import Hold
 from hpo.service.joining import Joined
 from hpo.training.engine import wants_native
+from hpo.training.trainer import Stopped
 
+RECORD_S = 1.0  # as much training may be lost with a worker
 NATIVE_TRIALS_AT_ONCE = 4  # fast networks: the cost of a batch is shared, no thread waits long
 TORCH_TRIALS_AT_ONCE = 1  # slow networks: each suggestion knows all trials before it
 MOST_CRASHES = 3  # training processes that died of a trial
@@ -35,18 +37,26 @@ def trials_at_once(policy: str) -> int:
     return NATIVE_TRIALS_AT_ONCE if wants_native(policy) else TORCH_TRIALS_AT_ONCE
 
 
-@dataclass(frozen=True, kw_only=True)
 class Training:
     """Trains networks for claims while they are held, and keeps what comes of them.
 
     `halted`: the trials of which halted trainings are kept.
     """
 
-    database: Database
-    executor: Executor
-    hold: Hold
-    hear: events.Hear
-    halted: set[int] = field(default_factory=set)
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        hold: Hold,
+        hear: events.Hear,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.database, self.executor, self.hold, self.hear = database, executor, hold, hear
+        self.halted: set[int] = set()
+        self.unbound: list[tuple[Claim, int]] = []
+        self._clock = clock
+        self._waiting: list[results.Trained] = []
+        self._recorded_s = clock()
 
     @property
     def claims(self) -> Sequence[Claim]:
@@ -54,7 +64,7 @@ class Training:
         return self.hold.claims
 
     def __call__(self, jobs: Sequence[Job]) -> dict[Job, Made]:
-        """What came of every job; networks are recorded about once a second and at the end.
+        """What came of every job; networks are recorded at most a second later, or by `record`.
 
         Raises LeaseLost, Stopped, ExecutorDied, Broken, DatabaseError.
         """
@@ -62,17 +72,35 @@ class Training:
 
         def on_made(new: Mapping[Job, Made]) -> None:
             found.update(new)
-            self._record(new)
+            self._waiting += [
+                (job.trial, made) for job, made in new.items() if isinstance(made, NetworkRecord)
+            ]
+            if self._clock() - self._recorded_s > RECORD_S:
+                self.record()
 
-        if jobs:
-            self.executor.train(jobs, go_on=self.hold.go_on, on_made=on_made, on_saved=self._save)
+        try:
+            if jobs:
+                self.executor.train(
+                    jobs, go_on=self.hold.go_on, on_made=on_made, on_saved=self._save
+                )
+        except (Stopped, ExecutorDied, Broken):
+            self.record()
+            raise
         return {job: found[job] for job in jobs}
 
-    def _record(self, new: Mapping[Job, Made]) -> None:
-        rows = [(job.trial, made) for job, made in new.items() if isinstance(made, NetworkRecord)]
+    def at_once(self, jobs: Sequence[Job]) -> dict[Job, Made]:
+        """The same, and all networks are recorded when it returns."""
+        made = self(jobs)
+        self.record()
+        return made
+
+    def record(self) -> None:
+        """Record the networks that wait for it. Raises LeaseLost, DatabaseError."""
+        rows, self._waiting, self._recorded_s = self._waiting, [], self._clock()
         if not rows:
             return
-        results.record_networks(self.database, self.claims, rows)
+        results.record_networks(self.database, self.claims, rows, unbound=self.unbound)
+        self.unbound = []
         study, worker = self.claims[0].study, self.claims[0].worker
         training_s = sum(record.wall_s for _, record in rows)
         self.hear(events.NetworksTrained(study, worker, len(rows), training_s))
@@ -95,6 +123,11 @@ def run_batch(joined: Joined, training: Training) -> None:
     """
     database, claims = training.database, training.claims
     batch = trials.batch_of(database, joined.study.optuna_id, claims, joined.prepared)
+    training.unbound = [
+        (claim, trial.number)
+        for claim, trial in zip(claims, batch.trials, strict=True)
+        if claim.trial is None
+    ]
     rival = joined.rivals.best(batch.history)
     ended = {
         trial.number: trials.told(trial) or _deadly(claim)
@@ -118,10 +151,12 @@ def end_infeasible(joined: Joined, training: Training, reason: str) -> None:
 
 def end_trials(training: Training, ended: Sequence[tuple[FrozenTrial, Outcome | None]]) -> None:
     """Tell and settle how the trials of the training's claims ended. Raises LeaseLost."""
+    training.record()
     settlements = []
     for claim, (trial, outcome) in zip(training.claims, ended, strict=True):
         assert outcome is not None, "every trial of the batch has ended by now"
-        settlements.append(_settlement(claim, trials.tell(training.database, trial, outcome)))
+        stands = trials.tell(training.database, trial, outcome)
+        settlements.append(_settlement(claim, trial.number, stands))
     settle(training.database, settlements, forget=sorted(training.halted))
     for settled, (trial, _) in zip(settlements, ended, strict=True):
         training.hear(
@@ -157,14 +192,16 @@ def _networks(
     ]
 
 
-def _settlement(claim: Claim, outcome: Outcome) -> Settlement:
+def _settlement(claim: Claim, trial: int, outcome: Outcome) -> Settlement:
     match outcome:
         case Completed(score):
-            return Settlement(claim=claim, outcome="complete", score=score)
+            return Settlement(claim=claim, trial=trial, outcome="complete", score=score)
         case Pruned(score, reason):
-            return Settlement(claim=claim, outcome="pruned", score=score, reason=reason)
+            return Settlement(
+                claim=claim, trial=trial, outcome="pruned", score=score, reason=reason
+            )
         case Infeasible(reason):
-            return Settlement(claim=claim, outcome="infeasible", reason=reason)
+            return Settlement(claim=claim, trial=trial, outcome="infeasible", reason=reason)
         case _:
             assert_never(outcome)
 

@@ -35,7 +35,7 @@ def saved_of(
     if trials is not None:
         query = query.where(checkpoints.c.trial.in_(trials))
     found: dict[int, dict[Key, Saved]] = {}
-    with database.transaction() as connection:
+    with database.reading() as connection:
         for row in connection.execute(query).mappings():
             saved = Saved(state=bytes(row["state"]), wall_s=row["wall_s"])
             found.setdefault(row["trial"], {})[row["fold"], row["seed"]] = saved

@@ -52,6 +52,7 @@ class Settlement:
 
     claim: Claim
     outcome: str
+    trial: int | None = None
     score: float | None = None
     reason: str = ""
 
@@ -197,15 +198,12 @@ def _is_unfinished(connection: Connection, verdict: Any) -> bool:
     return bool(connection.execute(left).scalar_one())
 
 
-@patient
-def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
-    """Give slots their trials' numbers. Raises LeaseLost."""
-    with database.transaction() as connection:
-        held(connection, [claim for claim, _ in trials])
-        connection.execute(
-            _EACH_SLOT.values(trial=sa.bindparam("made")),
-            [{"of_study": c.study, "slot": c.number, "made": trial} for c, trial in trials],
-        )
+def bind(connection: Connection, trials: Sequence[tuple[Claim, int]]) -> None:
+    """Give slots that are held the numbers of their trials, as a part of a transaction."""
+    connection.execute(
+        _EACH_SLOT.values(trial=sa.bindparam("made")),
+        [{"of_study": c.study, "slot": c.number, "made": trial} for c, trial in trials],
+    )
 
 
 @patient
@@ -232,6 +230,7 @@ def settle(
                 state="ended",
                 expires_at=None,
                 outcome=sa.bindparam("ending"),
+                trial=sa.func.coalesce(sa.bindparam("made", type_=sa.Integer), slots.c.trial),
                 score=sa.bindparam("scored"),
                 reason=sa.bindparam("because"),
             ),
@@ -240,9 +239,14 @@ def settle(
         if forget or claims[0].kind == "verdict":
             _forget(connection, study, None if claims[0].kind == "verdict" else forget)
         if study_values:
-            connection.execute(
-                studies.update().where(studies.c.name == study).values(**study_values)
-            )
+            _set(connection, study, study_values)
+
+
+def _set(connection: Connection, study: str, values: dict[str, Any]) -> None:
+    """Set values of a study that has not ended. Raises LeaseLost if it was, in the meantime."""
+    has_not = (studies.c.name == study, studies.c.ended_at.is_(None))
+    if not connection.execute(studies.update().where(*has_not).values(**values)).rowcount:
+        raise LeaseLost(f"{study} has ended")
 
 
 def _forget(connection: Connection, study: str, trials: Sequence[int] | None) -> None:
@@ -255,6 +259,7 @@ def _ending(settlement: Settlement) -> dict[str, object]:
         "of_study": settlement.claim.study,
         "slot": settlement.claim.number,
         "ending": settlement.outcome,
+        "made": settlement.trial,
         "scored": settlement.score,
         "because": settlement.reason,
     }

@@ -50,6 +50,12 @@ class Database:
             yield connection
 
     @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Statements that read, each for itself, without a transaction. Raises as `transaction`."""
+        with self.translated(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
     def translated(self) -> Iterator[None]:
         """Mishaps of the database, met by us or by Optuna, become DatabaseError."""
         with _translated(self.url):

@@ -1,7 +1,6 @@
 """Unexpected errors of a study: kept with their tracebacks; the study fails after three equal."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -13,16 +12,21 @@ from hpo.service.patience import patient
 from hpo.service.tables import failures
 
 MOST_EQUAL = 3
-CHANGING = re.compile(r"0x[0-9a-fA-F]+|\d+")  # addresses, numbers of trials
 
 
 def signature(trace: str) -> str:
-    """What equal errors have in common: the traceback without its numbers and addresses.
+    """What equal errors have in common: the frames of the traceback and the kind of the error.
 
-    >>> signature("KeyError: 3 at 0x7f00") == signature("KeyError: 14 at 0x8a11")
+    >>> here = '  File "a.py", line 3, in f\\n'
+    >>> signature(here + "KeyError: 3") == signature(here + "KeyError: 14")
     True
+    >>> signature(here + "KeyError: 3") == signature(here + "ValueError: 3")
+    False
     """
-    return hashlib.sha256(CHANGING.sub("0", trace).encode()).hexdigest()
+    lines = trace.strip().splitlines()
+    frames = [line for line in lines if line.lstrip().startswith('File "')]
+    kind = lines[-1].partition(":")[0]
+    return hashlib.sha256("\n".join([*frames, kind]).encode()).hexdigest()
 
 
 @patient
@@ -61,5 +65,5 @@ def last_trace(database: Database, study: str) -> str:
         .order_by(failures.c.id.desc())
         .limit(1)
     )
-    with database.transaction() as connection:
+    with database.reading() as connection:
         return connection.execute(query).scalar_one_or_none() or ""

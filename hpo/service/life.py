@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from hpo.errors import UsageError
 from hpo.service.database import Database, now
 from hpo.service.studies import ENDED, find
-from hpo.service.tables import slots, studies
+from hpo.service.tables import checkpoints, slots, studies
 from hpo.service.trials import close_orphans
 from hpo.spec.answer import State
 
@@ -71,6 +71,8 @@ def cancel(database: Database, name: str) -> None:
     Raises UnknownStudy, UsageError.
     """
     _change(database, name, "cancelled", ended_at=now())
+    with database.transaction() as connection:
+        connection.execute(checkpoints.delete().where(checkpoints.c.study == name))
     close_orphans(database, find(database, name).optuna_id)
 
 

@@ -85,5 +85,5 @@ def workers_of(database: Database, study: str) -> list[dict[str, object]]:
     shown = (c for c in workers.c if c.name != "study")
     lives = workers.c.last_beat > now() - SILENCE_S
     query = sa.select(*shown).where(workers.c.study == study, lives).order_by(workers.c.id)
-    with database.transaction() as connection:
+    with database.reading() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.search.outcome import NetworkRecord
-from hpo.service.claims import Claim, held
+from hpo.service.claims import Claim, bind, held
 from hpo.service.database import Database
 from hpo.service.patience import patient
 from hpo.service.tables import benchmarks, networks
@@ -35,9 +35,15 @@ class Origin:
 
 @patient
 def record_networks(
-    database: Database, claims: Sequence[Claim], networks_of_trials: Sequence[Trained]
+    database: Database,
+    claims: Sequence[Claim],
+    networks_of_trials: Sequence[Trained],
+    *,
+    unbound: Sequence[tuple[Claim, int]] = (),
 ) -> None:
     """Keep the errors of networks, each with its trial's number.
+
+    `unbound`: claims whose slots do not know the number of their trial yet.
 
     Raises LeaseLost, and keeps none, when one of the claims is not held any more. To keep once more
     what was kept, as after a lost connection, does nothing.
@@ -60,6 +66,8 @@ def record_networks(
     ]
     with database.transaction() as connection:
         held(connection, claims)
+        if unbound:
+            bind(connection, unbound)
         insert = INSERTS[connection.dialect.name](networks)
         connection.execute(insert.on_conflict_do_nothing(), rows)
 
@@ -73,7 +81,7 @@ def networks_of(
     if trials is not None:
         query = query.where(networks.c.trial.in_(trials))
     found: dict[int, dict[tuple[int, int], NetworkRecord]] = {}
-    with database.transaction() as connection:
+    with database.reading() as connection:
         rows = connection.execute(query).mappings().all()
     for row in rows:
         found.setdefault(row["trial"], {})[row["fold"], row["seed"]] = NetworkRecord(
@@ -100,7 +108,7 @@ def made_by(database: Database, study: str) -> list[Origin]:
         .group_by(*made)
         .order_by(*made)
     )
-    with database.transaction() as connection:
+    with database.reading() as connection:
         rows = connection.execute(query).all()
     return [Origin(trial=t, engine=e, device=d, networks=n) for t, e, d, n in rows]
 
@@ -109,7 +117,7 @@ def made_by(database: Database, study: str) -> list[Origin]:
 def count_networks(database: Database, study: str) -> int:
     """How many networks the study has trained so far."""
     query = sa.select(sa.func.count()).select_from(networks).where(networks.c.study == study)
-    with database.transaction() as connection:
+    with database.reading() as connection:
         return int(connection.execute(query).scalar_one())
 
 
@@ -144,7 +152,7 @@ def benchmarks_of(database: Database, study: str) -> dict[str, list[Losses]]:
         .order_by(benchmarks.c.place, benchmarks.c.fold)
     )
     found: dict[str, list[Losses]] = {}
-    with database.transaction() as connection:
+    with database.reading() as connection:
         rows = connection.execute(query).mappings().all()
     for row in rows:
         found.setdefault(row["name"], []).append(np.frombuffer(row["losses"], dtype=LOSSES))

@@ -39,7 +39,15 @@ class ImmediateSQLite(SQLiteDialect_pysqlite):
         return prepare
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        dbapi_connection.execute("BEGIN IMMEDIATE")
+        if dbapi_connection.isolation_level is None:
+            dbapi_connection.execute("BEGIN IMMEDIATE")
+
+    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
+        """AUTOCOMMIT: reads that lock nothing; the driver would itself begin before a write."""
+        dbapi_connection.isolation_level = "DEFERRED" if level == "AUTOCOMMIT" else None
+
+    def reset_isolation_level(self, dbapi_conn: Any) -> None:
+        dbapi_conn.isolation_level = None
 
 
 def suspend_foreign_keys(connection: Connection) -> None:

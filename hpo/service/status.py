@@ -44,7 +44,7 @@ def progress(database: Database, name: str) -> Progress:
     )
     # The state first: when it says that the study has ended, the counts are the last ones.
     state = studies.state(database, name) or studies.DELETED
-    with database.transaction() as connection:
+    with database.reading() as connection:
         rows = connection.execute(query).all()
     of_trials = [row for row in rows if row[0] == "trial"]
     outcomes = [row[2] for row in of_trials if row[1] == "ended"]
@@ -69,40 +69,40 @@ def progress(database: Database, name: str) -> Progress:
 
 def status(database: Database, name: str) -> dict[str, Any]:
     """The study as `hpo status NAME --json` shows it. Raises UnknownStudy."""
-    stored = studies.find(database, name)
+    study = studies.outline(database, name)
     now_ = progress(database, name)
     counts = now_.trials.model_dump() | {"running": now_.running, "waiting": now_.waiting}
     at_work = workers_of(database, name)
     return {
         "study": name,
-        "state": stored.state,
+        "state": study.state,
         "trials": counts,
-        "budget": stored.spec.budget.trials,
-        "best": _best(database, stored),
+        "budget": now_.trials.ended + now_.running + now_.waiting + now_.skipped,
+        "best": _best(database, study),
         "workers": at_work,
-        "error": stored.error or _trouble(database, stored, is_served=bool(at_work)) or None,
+        "error": study.error or _trouble(database, study, is_served=bool(at_work)) or None,
     }
 
 
-def _trouble(database: Database, stored: studies.Stored, *, is_served: bool) -> str:
+def _trouble(database: Database, study: studies.Outline, *, is_served: bool) -> str:
     """What went wrong in a study that has not ended: the last error, or why no one works on it."""
-    if stored.state in studies.ENDED:
+    if study.state in studies.ENDED:
         return ""
-    return last_trace(database, stored.name) or (
-        "" if is_served else last_refusal(database, stored.name)
+    return last_trace(database, study.name) or (
+        "" if is_served else last_refusal(database, study.name)
     )
 
 
-def _best(database: Database, stored: studies.Stored) -> dict[str, Any] | None:
+def _best(database: Database, study: studies.Outline) -> dict[str, Any] | None:
     query = (
         sa.select(slots.c.trial, slots.c.score)
-        .where(slots.c.study == stored.name, slots.c.outcome == "complete", slots.c.kind == "trial")
+        .where(slots.c.study == study.name, slots.c.outcome == "complete", slots.c.kind == "trial")
         .order_by(slots.c.score, slots.c.number)
         .limit(1)
     )
-    with database.transaction() as connection:
+    with database.reading() as connection:
         row = connection.execute(query).first()
     if row is None:
         return None
-    cells = cells_of(all_trials(database, stored.optuna_id)[row.trial])
+    cells = cells_of(all_trials(database, study.optuna_id)[row.trial])
     return {"layers": len(cells), "cells": cells, "score": row.score}

@@ -43,6 +43,16 @@ class Stored:
     answer: Answer | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What can be told of a study without understanding its values, of whatever version it is."""
+
+    name: str
+    optuna_id: int
+    state: State
+    error: str
+
+
 def submit(
     database: Database, study: Study, *, data: StudyData, data_fingerprint: str, engine: str
 ) -> bool:
@@ -141,7 +151,12 @@ def _reopen(database: Database, known: Stored) -> None:
             connection.execute(
                 slots.update()
                 .where(of_study, sa.or_(skipped, slots.c.kind == "verdict"))
-                .values(state="open", outcome=None, worker=None, expires_at=None, crashes=0)
+                .values(state="open", outcome=None, worker=None, expires_at=None)
+            )
+            connection.execute(
+                slots.update()
+                .where(of_study, slots.c.state != "ended")
+                .values(crashes=0, expiries=0)
             )
 
 
@@ -172,11 +187,21 @@ def _unknown(database: Database, name: str) -> UnknownStudy:
     return UnknownStudy(f"no study {name!r}", where=without_password(database.url), remedy=listed)
 
 
+def outline(database: Database, name: str) -> Outline:
+    """The outline of a study. Raises UnknownStudy."""
+    query = sa.select(studies.c.optuna_id, studies.c.state, studies.c.error)
+    with database.reading() as connection:
+        row = connection.execute(query.where(studies.c.name == name)).first()
+    if row is None:
+        raise _unknown(database, name)
+    return Outline(name=name, optuna_id=row.optuna_id, state=row.state, error=row.error or "")
+
+
 @patient
 def data_of(database: Database, name: str) -> StudyData:
     """What the database keeps of the study's data. Raises UnknownStudy."""
     kept = [studies.c[field.name] for field in fields(StudyData)]
-    with database.transaction() as connection:
+    with database.reading() as connection:
         row = connection.execute(sa.select(*kept).where(studies.c.name == name)).mappings().first()
     if row is None:
         raise _unknown(database, name)
@@ -188,21 +213,21 @@ def data_of(database: Database, name: str) -> StudyData:
 @patient
 def state(database: Database, name: str) -> str | None:
     """The study's state; None when there is no such study."""
-    with database.transaction() as connection:
+    with database.reading() as connection:
         query = sa.select(studies.c.state).where(studies.c.name == name)
         return connection.execute(query).scalar_one_or_none()
 
 
 def names(database: Database) -> list[str]:
     """The names of all studies, the newest first."""
-    with database.transaction() as connection:
+    with database.reading() as connection:
         query = sa.select(studies.c.name).order_by(studies.c.created_at.desc())
         return list(connection.execute(query).scalars())
 
 
 def _find(database: Database, name: str) -> Stored | None:
     light = (column for column in studies.c if column.name != "data_parquet")
-    with database.transaction() as connection:
+    with database.reading() as connection:
         query = sa.select(*light).where(studies.c.name == name)
         row = connection.execute(query).mappings().first()
     if row is None:
@@ -242,7 +267,7 @@ def at_work(database: Database, only: str = "") -> list[tuple[str, str]]:
     query = sa.select(studies.c.name, studies.c.engine).where(studies.c.state.in_(AT_WORK))
     if only:
         query = query.where(studies.c.name == only)
-    with database.transaction() as connection:
+    with database.reading() as connection:
         rows = connection.execute(query.order_by(studies.c.created_at)).all()
     return [(row.name, row.engine) for row in rows]
 
@@ -283,13 +308,13 @@ def ended_before(database: Database, age_s: float) -> list[str]:
     query = sa.select(studies.c.name).where(
         studies.c.state.in_(ENDED), studies.c.ended_at < now() - age_s
     )
-    with database.transaction() as connection:
+    with database.reading() as connection:
         return list(connection.execute(query.order_by(studies.c.ended_at)).scalars())
 
 
 @patient
 def seconds_since_start(database: Database, name: str) -> float:
     """Seconds since a worker first took the study up, by the database's clock."""
-    with database.transaction() as connection:
+    with database.reading() as connection:
         query = sa.select(now() - studies.c.started_at).where(studies.c.name == name)
         return float(connection.execute(query).scalar_one() or 0.0)

@@ -162,7 +162,7 @@ class TrainingProcess:
             self._tell(Halt())
             for _ in range(HALT_TICKS):
                 match self._next():
-                    case Halted() | Finished() | Broke() | Refused():
+                    case Halted() | Finished() | Forecasted() | Ready() | Broke() | Refused():
                         return
                     case Results() | Half() as reply:
                         hear(reply)

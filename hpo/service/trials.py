@@ -13,7 +13,7 @@ from hpo.data.prepare import Prepared
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest_together
-from hpo.service.claims import Claim, bind
+from hpo.service.claims import Claim
 from hpo.service.database import Database
 from hpo.service.patience import patient
 from hpo.sizing.bound import UNBOUNDED, Limit, capacity, largest_equal_cells, parameters
@@ -37,7 +37,7 @@ def batch_of(
 ) -> Batch:
     """The trials of claimed slots: those they have, those that lost their worker, or new ones.
 
-    New ones are suggested from the trials that have ended. Raises LeaseLost.
+    New ones are suggested from the trials that have ended.
     """
     history = all_trials(database, optuna_id)
     known = {trial.number: trial for trial in history}
@@ -46,8 +46,6 @@ def batch_of(
     for slot, template in zip(new, _templates(prepared, new, history), strict=True):
         made = _create(database, optuna_id, template, at_least=len(history))
         known[made.number], numbers[slot] = made, made.number
-    if unbound := [claim for claim in claims if claim.trial is None]:
-        bind(database, [(claim, numbers[claim.number]) for claim in unbound])
     return Batch([known[numbers[claim.number]] for claim in claims], history)
 
 

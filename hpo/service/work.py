@@ -148,14 +148,13 @@ class Worker:
     def _close_trials(self, claim: Claim) -> None:
         """Leave no trial running that was made while the study was cancelled."""
         joined = self._joined
-        if joined is not None and _is_of(joined, claim):
-            if studies.state(self.database, claim.study) == "cancelled":
-                trials.close_orphans(self.database, joined.study.optuna_id)
+        if joined is None or not _is_of(joined, claim):
+            return
+        if studies.state(self.database, claim.study) == "cancelled":
+            trials.close_orphans(self.database, joined.study.optuna_id)
 
     def _try(self, claims: Sequence[Claim], hold: Hold) -> None:
-        training = Training(
-            database=self.database, executor=self.executor, hold=hold, hear=self.hear
-        )
+        training = Training(self.database, self.executor, hold, self.hear)
         try:
             if (joined := self._join(claims)) is not None:
                 self._end(joined, training)
@@ -219,7 +218,7 @@ class Worker:
 
     def _conclude(self, joined: Joined, claim: Claim, training: Training) -> None:
         trials.close_orphans(self.database, joined.study.optuna_id)
-        answer = conclude(self.database, joined.study.name, joined.prepared, training)
+        answer = conclude(self.database, joined.study.name, joined.prepared, training.at_once)
         training.hold.refuse_if_lost()
         settle(
             self.database,

@@ -17,7 +17,7 @@ class Dropout(nn.Module):
     not take each other's. Srivastava et al. 2014, JMLR 15.
     """
 
-    def __init__(self, share: float, seed: int, device: str) -> None:
+    def __init__(self, share: float, device: str, *, seed: int = 0) -> None:
         super().__init__()
         self.kept = 1 - share
         self.generator = torch.Generator(device).manual_seed(seed)
@@ -49,14 +49,14 @@ class Network(nn.Module):
     Its weights are whatever stood in memory until they are loaded.
     """
 
-    def __init__(self, shape: Shape, *, dropout_seed: int = 0, device: str = "cpu") -> None:
+    def __init__(self, shape: Shape, *, device: str = "cpu") -> None:
         super().__init__()
         widths = (shape.inputs, *shape.cells)
         self.layers = nn.ModuleList(
             _Layer(below, cells, batch_first=True, device=device)
             for below, cells in zip(widths[:-1], shape.cells, strict=True)
         )
-        self.dropout = Dropout(shape.dropout, dropout_seed, device)
+        self.dropout = Dropout(shape.dropout, device)
         self.head = _Head(shape.cells[-1], shape.outputs, device=device)
 
     def forward(self, x_BTF: Tensor, last_B: Tensor | int = -1) -> Tensor:
@@ -73,10 +73,10 @@ class Network(nn.Module):
         return y_BK
 
 
-def load(shape: Shape, weights: Weights, device: str, *, dropout_seed: int = 0) -> Network:
+def load(shape: Shape, weights: Weights, device: str) -> Network:
     """A network on `device` with these weights. Raises ValueError if names or shapes differ."""
     check_layout(shape, weights)
-    network = Network(shape, dropout_seed=dropout_seed, device=device)
+    network = Network(shape, device=device)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
     return network
 

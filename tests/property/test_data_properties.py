@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hpo.data.load import read_file
 from hpo.data.checking import check
+from hpo.data.load import read_file
 from hpo.data.panel import Panel
 from hpo.data.prepare import Prepared, prepare
 from hpo.data.ridge import fit_ridge

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
@@ -24,20 +26,33 @@ from hypothesis.stateful import (
 from sqlalchemy.engine import Connection
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy, UsageError
+from hpo.search.outcome import NetworkRecord
 from hpo.service import life, registry, studies, trials
-from hpo.service.claims import Claim, LeaseLost, Settlement, beat, bind, release, settle, take
+from hpo.service.claims import Claim, LeaseLost, Settlement, beat, release, settle, take
 from hpo.service.database import Database, now
 from hpo.service.failures import record_failure
+from hpo.service.results import record_networks
 from hpo.service.study_data import StudyData
 from hpo.spec.study import Study
 from tests.integration.service.databases import opened
 from tests.unit.search.fake_trainer import tiny_study
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
+)
+NETWORK = NetworkRecord(
+    fold=0,
+    seed=0,
+    losses_O=np.array([0.5]),
+    steps=7,
+    train_loss=1.0,
+    watch_loss=1.0,
+    wall_s=0.5,
+    engine="fake",
+    device="cpu",
 )
 DATA = StudyData(data_parquet=b"PAR1")
 OUTCOMES = st.lists(st.sampled_from(["complete", "pruned", "infeasible"]), min_size=4, max_size=4)
@@ -55,12 +70,13 @@ VERBS = (
 )
 REFUSALS = (UsageError, StudyFailed, LeaseLost)
 Row = tuple[Any, ...]
+Seen = tuple[str | None, list[Row], list[int]]
 NAMES = (f"study-{place}" for place in itertools.count())
 
 
 @dataclass
 class Slot:
-    """One unit of work as the model knows it; `settled_by` is the token that ended it."""
+    """One unit of work as the model knows it."""
 
     number: int
     kind: str
@@ -97,6 +113,7 @@ class Model:
     has_begun: bool = False
     slots: list[Slot] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
+    networks: set[int] = field(default_factory=set)
 
     def of_trials(self, *outcomes: str) -> list[Slot]:
         found = [slot for slot in self.slots if slot.kind == "trial"]
@@ -155,9 +172,10 @@ class Model:
             raise LeaseLost
         return found
 
-    def bind(self, batch: Batch, numbers: Sequence[int]) -> None:
+    def record(self, batch: Batch, numbers: Sequence[int]) -> None:
         for slot, number in zip(self.refuse_lost(batch, "taken"), numbers, strict=True):
             slot.trial = number
+            self.networks.add(number)
 
     def beat(self, batch: Batch) -> tuple[str | None, bool]:
         found = self.held(batch, "taken")
@@ -166,7 +184,7 @@ class Model:
             slot.has_expired = False
         return self.state, all_held
 
-    def settle(self, batch: Batch, outcomes: Sequence[str]) -> None:
+    def settle(self, batch: Batch, outcomes: Sequence[str], numbers: Sequence[int | None]) -> None:
         found = self.refuse_lost(batch, "taken", "ended")
         if found[0].state == "ended":
             return
@@ -174,8 +192,9 @@ class Model:
             if self.state not in OPEN:
                 raise LeaseLost
             self.state = "done"
-        for slot, outcome in zip(found, outcomes, strict=True):
+        for slot, outcome, number in zip(found, outcomes, numbers, strict=True):
             slot.state, slot.outcome, slot.has_expired = "ended", outcome, False
+            slot.trial = number
 
     def release(self, batch: Batch, *, crashed: bool) -> bool:
         found = self.held(batch, "taken")
@@ -218,10 +237,11 @@ class Model:
     def delete(self) -> None:
         if self.state is None:
             raise UnknownStudy("absent")
-        self.state, self.slots, self.traces = None, [], []
+        self.state, self.slots, self.traces, self.networks = None, [], [], set()
 
-    def rows(self) -> list[Row]:
-        return [tuple(vars(slot).values()) for slot in self.slots]
+    def seen(self) -> Seen:
+        rows = [tuple(vars(slot).values()) for slot in self.slots]
+        return self.state, rows, sorted(self.networks)
 
 
 class Cut(BaseException):
@@ -283,7 +303,7 @@ class Service(RuleBasedStateMachine):
             for half, reach in zip(halves, between, strict=True):
                 outcome_of(lambda half=half, reach=reach: reach(half))  # type: ignore[misc]
             seen = self._seen()
-            possible = [m for m in (before, *halves, after) if (m.state, m.rows()) == seen]
+            possible = [m for m in (before, *halves, after) if m.seen() == seen]
             assert possible, f"half done: {seen}"
             self.model = possible[0]
             return None
@@ -291,8 +311,8 @@ class Service(RuleBasedStateMachine):
         self.model = after
         return found
 
-    def _seen(self) -> tuple[str | None, list[Row]]:
-        """The study's state and its slots, as the tables have them."""
+    def _seen(self) -> Seen:
+        """The study's state, its slots and the trials of its networks, as the tables have them."""
         columns = "number, kind, state, token, trial, worker, expiries, crashes, outcome"
         expired = "coalesce(expires_at < 2, false)"
         slots = f"SELECT {columns}, {expired} FROM hpo_slot WHERE study = :name ORDER BY number"  # noqa: S608
@@ -300,7 +320,9 @@ class Service(RuleBasedStateMachine):
             state = sa.text("SELECT state FROM hpo_study WHERE name = :name")
             found = connection.execute(state, {"name": self.name}).scalar_one_or_none()
             rows = connection.execute(sa.text(slots), {"name": self.name}).all()
-        return found, [(*row[:-1], bool(row[-1])) for row in rows]
+            networks = sa.text("SELECT trial FROM hpo_network WHERE study = :name ORDER BY trial")
+            trials = list(connection.execute(networks, {"name": self.name}).scalars())
+        return found, [(*row[:-1], bool(row[-1])) for row in rows], trials
 
     def _study(self, trials: int) -> Study:
         return tiny_study(self.name, budget={"trials": trials})
@@ -363,7 +385,7 @@ class Service(RuleBasedStateMachine):
         query = "SELECT count(*) FROM hpo_worker WHERE study = :name AND id != :worker"
         with self.database.engine.connect() as connection:
             values = {"name": self.name, "worker": worker}
-            others = connection.execute(sa.text(query), values).scalar_one()
+            others: int = connection.execute(sa.text(query), values).scalar_one()
         waiting = [slot for slot in self.model.of_trials() if slot.state == "open"]
         return max(1, -(-len(waiting) // (others + 1)))
 
@@ -379,15 +401,28 @@ class Service(RuleBasedStateMachine):
             assert not (self.model.traces and slot.token)
 
     @rule(batch=batches)
-    def give_numbers(self, batch: Batch) -> None:
-        if batch.claims[0].kind == "trial":
-            self._bind(batch)
+    def record(self, batch: Batch) -> None:
+        """A network of each trial."""
+        numbers = self._numbers(batch)
+        if not numbers:
+            return
+        unbound = [
+            (claim, number)
+            for claim, number in zip(batch.claims, numbers, strict=True)
+            if claim.trial is None
+        ]
+        trained = [(number, NETWORK) for number in numbers]
+        self._both(
+            lambda: record_networks(self.database, batch.claims, trained, unbound=unbound),
+            lambda model: model.record(batch, numbers),
+        )
 
-    def _bind(self, batch: Batch) -> None:
+    def _numbers(self, batch: Batch) -> list[int]:
+        """Of the trials that Optuna made for these slots, now or before."""
+        if batch.claims[0].kind != "trial":
+            return []
         keys = [(batch.generation, claim.number) for claim in batch.claims]
-        numbers = [self.made.setdefault(key, len(self.made)) for key in keys]
-        pairs = list(zip(batch.claims, numbers, strict=True))
-        self._both(lambda: bind(self.database, pairs), lambda model: model.bind(batch, numbers))
+        return [self.made.setdefault(key, len(self.made)) for key in keys]
 
     @rule(batch=batches, worker=st.sampled_from(WORKERS))
     def beat(self, batch: Batch, worker: str) -> None:
@@ -415,7 +450,7 @@ class Service(RuleBasedStateMachine):
         """What workers do mostly."""
         batch = self.take(worker, most)
         if isinstance(batch, Batch):
-            self.give_numbers(batch)
+            self.record(batch)
             self.settle(batch, outcomes)
         return batch
 
@@ -426,15 +461,16 @@ class Service(RuleBasedStateMachine):
         else:
             self._settle(batch, outcomes)
 
-    def _settle(self, batch: Batch, outcomes: Sequence[str], **values: object) -> None:
+    def _settle(self, batch: Batch, outcomes: Sequence[str], **values: Any) -> None:
         wanted = outcomes[: len(batch.claims)]
+        numbers: list[int | None] = [*self._numbers(batch)] or [None]
         settlements = [
-            Settlement(claim=claim, outcome=outcome, score=1.0)
-            for claim, outcome in zip(batch.claims, wanted, strict=True)
+            Settlement(claim=claim, trial=number, outcome=outcome, score=1.0)
+            for claim, outcome, number in zip(batch.claims, wanted, numbers, strict=True)
         ]
         self._both(
             lambda: settle(self.database, settlements, **values),
-            lambda model: model.settle(batch, wanted),
+            lambda model: model.settle(batch, wanted, numbers),
         )
 
     def _conclude(self, batch: Batch) -> None:
@@ -513,7 +549,7 @@ class Service(RuleBasedStateMachine):
 
     @invariant()
     def tables_are_as_the_model(self) -> None:
-        assert self._seen() == (self.model.state, self.model.rows())
+        assert self._seen() == self.model.seen()
 
     @invariant()
     def promises_are_kept(self) -> None:
@@ -577,7 +613,8 @@ def breakable(database_url: str) -> Iterator[Breakable]:
 
 
 def test_a_study_follows_the_model_to_its_end(breakable: Breakable) -> None:
-    run_state_machine_as_test(lambda: Service(breakable), settings=SETTINGS)
+    machine: Any = partial(Service, breakable)  # any factory will do, not only a class
+    run_state_machine_as_test(machine, settings=SETTINGS)
 
 
 def test_a_claim_of_a_deleted_study_is_worth_nothing_in_a_new_one_of_its_name(

@@ -162,7 +162,9 @@ def test_every_event_there_is_has_its_sentence_shown_here() -> None:
         for _, kind in inspect.getmembers(events, inspect.isclass)
         if issubclass(kind, events.Event)
     }
-    assert kinds - {events.Event, events.Counted, events.Warned} == {type(event) for event, _ in SAID}
+    assert kinds - {events.Event, events.Counted, events.Warned} == {
+        type(event) for event, _ in SAID
+    }
 
 
 def test_a_warning_is_what_a_person_may_have_to_do_something_about() -> None:

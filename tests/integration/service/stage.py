@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from hpo import events
 from hpo.data.checking import check
-from hpo.service import studies, trials
+from hpo.service import claims, studies, trials
 from hpo.service.claims import Claim, Settlement, settle, take
 from hpo.service.database import Database, open_database
 from hpo.service.executor import Asked, Executor, InProcess
@@ -66,6 +66,13 @@ def first_trial(database: Database, worker: str = "ann", name: str = "tiny") -> 
     """The first trial's slot, the benchmarks being ended."""
     end(database, claim_of(database, "benchmarker", name))
     return claim_of(database, worker, name)
+
+
+def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
+    """Give slots the numbers of their trials, as recording their first networks does."""
+    with database.transaction() as connection:
+        claims.held(connection, [claim for claim, _ in trials])
+        claims.bind(connection, trials)
 
 
 def end(

@@ -195,7 +195,6 @@ def test_states_of_a_trial_are_forgotten_when_it_is_settled_and_no_others(
 
 
 @pytest.mark.parametrize("state", [b"", b"no state at all"], ids=["empty", "garbage"])
-@pytest.mark.xfail(reason="TrainingState.from_bytes is outside of what begins anew")
 def test_a_state_that_cannot_be_read_is_begun_anew(sqlite_url: str, state: bytes) -> None:
     with opened(sqlite_url) as database:
         submit(database, tiny_study(budget={"trials": 1}))

@@ -14,7 +14,6 @@ from hpo.service.claims import (
     LeaseLost,
     Settlement,
     beat,
-    bind,
     release,
     settle,
     take,
@@ -22,6 +21,7 @@ from hpo.service.claims import (
 from hpo.service.database import Database
 from hpo.service.registry import enroll
 from tests.integration.service.stage import (
+    bind,
     change,
     claim_of,
     end,

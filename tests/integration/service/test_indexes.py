@@ -138,11 +138,11 @@ def work_on(database: Database, study: str, worker: str) -> None:
     taken = claims.take(database, study, worker, most=3)
     assert len(taken) > 1
     first, second, *others = taken
-    claims.bind(database, [(claim, claim.number) for claim in taken])
     claims.beat(database, worker, "training", taken)
     results.networks_of(database, study, [first.number, second.number])
     checkpoints.saved_of(database, study, [first.number, second.number])
-    results.record_networks(database, taken, [(first.number, RECORD)])
+    unbound = [(claim, claim.number) for claim in taken]
+    results.record_networks(database, taken, [(first.number, RECORD)], unbound=unbound)
     job = Job(trial=first.number, fold=0, candidate=CANDIDATE, seed=0)
     checkpoints.keep(database, taken, job, Saved(state=b"state", wall_s=1.0))
     claims.settle(

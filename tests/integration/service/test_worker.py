@@ -292,7 +292,7 @@ def test_work_on_a_deleted_study_is_dropped(
 def test_a_mishap_of_the_database_ends_the_worker_and_not_the_study(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lose_connection(*_: object) -> None:
+    def lose_connection(*_: object, **__: object) -> None:
         raise DatabaseError("the connection is lost")
 
     with opened(sqlite_url) as database:

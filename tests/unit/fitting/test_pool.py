@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,10 +218,14 @@ def test_a_training_that_is_halted_goes_on_from_what_was_saved_to_the_same_resul
         )
     [half] = saved
     assert half.wall_s > 0
-    [rest] = run([job(saved=half)], every_step(), clock=iter(range(1000)).__next__).values()
-    assert same(rest, whole)
-    assert isinstance(rest, Fitted)
-    assert rest.wall_s > half.wall_s, "the seconds before the halt count"
+    walls = []
+    for saved_s in (half.wall_s, 0.0):
+        again = job(saved=replace(half, wall_s=saved_s))
+        [rest] = run([again], every_step(), clock=iter(range(1000)).__next__).values()
+        assert isinstance(rest, Fitted)
+        assert same(rest, whole)
+        walls.append(rest.wall_s)
+    assert walls[0] - walls[1] == half.wall_s, "the seconds before the halt count"
 
 
 def test_a_long_training_is_saved_now_and_then_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
