@@ -454,6 +454,14 @@ class Service(RuleBasedStateMachine):
             self.settle(batch, outcomes)
         return batch
 
+    @rule(target=batches, worker=st.sampled_from(WORKERS), most=MOST, trace=st.sampled_from(TRACES))
+    def fail_at_once(self, worker: str, most: int, trace: str) -> Any:
+        """What a broken study makes of all workers."""
+        batch = self.take(worker, most)
+        if isinstance(batch, Batch):
+            self.record_failure(batch, trace)
+        return batch
+
     @rule(batch=batches, outcomes=OUTCOMES)
     def settle(self, batch: Batch, outcomes: list[str]) -> None:
         if batch.claims[0].kind == "verdict":
