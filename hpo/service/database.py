@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -39,7 +39,7 @@ class Database:
     """An open database: Optuna's storage and the engine that our own tables share with it."""
 
     url: str = field(repr=False)
-    storage: BaseStorage
+    storage: _CachedStorage
     engine: Engine
     patience: Patience = field(default_factory=Patience)
 

@@ -44,7 +44,7 @@ def batch_of(
     numbers = _numbers_by_slot(history) | {c.number: c.trial for c in claims if c.trial is not None}
     new = [claim.number for claim in claims if claim.number not in numbers]
     for slot, template in zip(new, _templates(prepared, new, history), strict=True):
-        made = _create(database, optuna_id, template, at_least=len(history))
+        made = _create(database, optuna_id, template)
         known[made.number], numbers[slot] = made, made.number
     return Batch([known[numbers[claim.number]] for claim in claims], history)
 
@@ -101,16 +101,13 @@ def _templates(
     ]
 
 
-def _create(
-    database: Database, optuna_id: int, template: FrozenTrial, *, at_least: int
-) -> FrozenTrial:
-    """Write a trial; the template with the number, not below `at_least`, that it was given."""
-    storage, number = database.storage, at_least
+def _create(database: Database, optuna_id: int, template: FrozenTrial) -> FrozenTrial:
+    """Write a trial; the template with the number that it was given."""
+    storage = database.storage
     with database.translated():
         trial_id = storage.create_new_trial(optuna_id, template_trial=template)
-        # The storage knows the numbers it gave without asking the database.
-        while storage.get_trial_id_from_study_id_trial_number(optuna_id, number) != trial_id:
-            number += 1
+    # The storage remembers what it made: to ask it in public would cost a transaction.
+    _, number = storage._trial_id_to_study_id_and_number[trial_id]
     template.number, template._trial_id = number, trial_id
     return template
 
