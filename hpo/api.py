@@ -5,12 +5,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import events
-from hpo.errors import Interrupted, SpecError, StudyFailed, UsageError
+from hpo.errors import (
+    DatabaseError,
+    HpoError,
+    Interrupted,
+    SpecError,
+    StudyFailed,
+    UsageError,
+)
 from hpo.spec.answer import Answer
 from hpo.spec.options import from_keywords
 from hpo.spec.storage import storage_in_force
@@ -29,7 +36,9 @@ if TYPE_CHECKING:
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 POLL_S = 0.25
+PATIENCE_S = 600.0  # of one who waits for an answer, as of workers
 FRAME = "frame"
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 OnProgress = Callable[["Progress"], None]
 OnEvent = Callable[[events.Event], None]
@@ -148,15 +157,19 @@ def benchmark(question: Question) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(storage: str, *, create: bool = True) -> "Iterator[Database]":
-    """A database, open for the length of a `with`. Raises DatabaseError."""
+def opened(storage: str, *, create: bool = True, patience_s: float = 0.0) -> "Iterator[Database]":
+    """A database, open for the length of a `with`. Raises DatabaseError.
+
+    Once it has answered, it is waited for when it is away, `patience_s` seconds.
+    """
     from hpo.service.database import open_database
+    from hpo.service.patience import Patience
     from hpo.service.trials import quiet
 
     quiet()
     database = open_database(storage or storage_in_force(), create=create)
     try:
-        yield database
+        yield replace(database, patience=Patience(longest_s=patience_s))
     finally:
         database.close()
 
@@ -201,7 +214,7 @@ class StudyHandle:
         An interrupt stops the workers, keeps all that was trained and raises Interrupted.
         Raises StudyFailed when the study ends without an answer.
         """
-        with opened(self.storage, create=False) as database:
+        with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
             try:
                 self._follow(database, timeout_s, on_progress, on_event)
             except KeyboardInterrupt:
@@ -274,11 +287,7 @@ class StudyHandle:
             if now.state in (*studies.ENDED, "deleted"):
                 break
             if not at_work:
-                code = self._supervisor.exit_code if self._supervisor else 0
-                raise StudyFailed(
-                    f"all workers of {self.name!r} ended before the study did (exit code {code})",
-                    remedy="their messages are above; the same command goes on",
-                )
+                raise self._no_workers()
             if not closed and time.monotonic() - started > timeout_s:
                 closed = True
                 with suppress(UsageError):  # it has just ended
@@ -286,6 +295,15 @@ class StudyHandle:
                 on_event(events.TimeLimitReached(self.name, timeout_s))
             time.sleep(POLL_S)
         self.refuse_no_answer(now.state)
+
+    def _no_workers(self) -> HpoError:
+        """All workers ended before the study did: why, by the exit code of the worst."""
+        code = self._supervisor.exit_code if self._supervisor else 0
+        kind = DatabaseError if code == DatabaseError.exit_code else StudyFailed
+        return kind(
+            f"all workers of {self.name!r} ended before the study did (exit code {code})",
+            remedy="their messages are above; the same command goes on",
+        )
 
     def _interrupted(self, database: "Database", on_event: OnEvent) -> Interrupted:
         from hpo.service import studies
@@ -355,7 +373,12 @@ def launch_question(
         return handle
     if wants_native(stored.engine) and not native_is_available():
         on_event(events.NativeEngineMissing(study.name))
-    options = WorkerOptions(only=study.name, threads=_threads(threads, workers), quiet=True)
+    options = WorkerOptions(
+        only=study.name,
+        threads=_threads(threads, workers),
+        memory_gb=_memory_gb() / workers,
+        quiet=True,
+    )
     supervisor = Supervisor(handle.storage, options, count=workers, hear=on_event)
     return StudyHandle(study.name, handle.storage, supervisor)
 
@@ -409,8 +432,8 @@ def work(
     """Work on the study `name` until it ends, or on every open study; the workers' exit code.
 
     It ends when `stop` is set, or, with `idle_exit_s`, after so many seconds with nothing to do.
-    `memory_gb`: the most that the trainings of one worker may take; 0: nine tenths of the
-    machine's. The metrics of worker i are on 127.0.0.1, port `metrics_port` + i.
+    `memory_gb`: the most that the trainings of one worker may take; 0: its share of nine tenths of
+    the machine's. The metrics of worker i are on 127.0.0.1, port `metrics_port` + i.
     Raises DatabaseError, UnknownStudy, SpecError.
     """
     from hpo.service import studies
@@ -425,7 +448,7 @@ def work(
         only=name,
         threads=_threads(threads, workers),
         idle_exit_s=idle_exit_s,
-        memory_gb=memory_gb,
+        memory_gb=memory_gb or _memory_gb() / workers,
         metrics_port=metrics_port,
     )
     supervisor = Supervisor(url, options, count=workers, hear=on_event)
@@ -453,6 +476,16 @@ def prune(older_s: float, *, storage: str = "") -> list[str]:
         for name in names:
             studies.delete(database, name)
     return names
+
+
+def _memory_gb() -> float:
+    """Nine tenths of the machine's memory, or of what its container may use, in GiB."""
+    import psutil
+
+    limits = [psutil.virtual_memory().total]
+    with suppress(OSError, ValueError):  # a number only where there is a limit
+        limits.append(int(CGROUP_LIMIT.read_text(encoding="ascii")))
+    return float(0.9 * min(limits) / 2**30)
 
 
 def _refuse_counts(*, workers: int, threads: int) -> None:
@@ -489,7 +522,10 @@ def _opening(database: "Database", study: Study, *, is_new: bool, is_done: bool)
         return events.StudyStarted(study.name, shown)
     if is_done:
         return events.StudyAnswered(study.name, shown)
-    ended = progress(database, study.name).trials.ended
+    now = progress(database, study.name)
+    if now.state == "paused":
+        return events.StudyWaits(study.name, shown)
+    ended = now.trials.ended
     return events.StudyResumed(study.name, shown, ended, study.budget.trials)
 
 
@@ -507,7 +543,7 @@ def open_study(name: str, *, storage: str = "") -> StudyHandle:
 
     url = storage or storage_in_force()
     with opened(url, create=False) as database:
-        studies.find(database, name)
+        studies.outline(database, name)
     return StudyHandle(name, url, None)
 
 

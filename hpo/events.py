@@ -333,6 +333,29 @@ class TrainingCheckpointed(Event):
 
 
 @dataclass(frozen=True)
+class StudyLeft(Event):
+    """A worker drops what it did for a study that is cancelled, failed or deleted."""
+
+    study: str
+    worker: str
+    state: str
+
+    def words(self) -> str:
+        return f"leaves this study, which is {self.state}"
+
+
+@dataclass(frozen=True)
+class StudyWaits(Event):
+    """A study that was there is paused."""
+
+    study: str
+    storage: str
+
+    def words(self) -> str:
+        return f"is paused in {self.storage}: hpo resume {self.study} lets it go on"
+
+
+@dataclass(frozen=True)
 class LeaseLost(Warned):
     """A worker was silent for longer than its leases last; it stops this work, records nothing."""
 

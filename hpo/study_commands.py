@@ -60,7 +60,7 @@ IdleExit = Annotated[
 Memory = Annotated[
     float,
     Parameter(
-        help="GiB that the trainings of one worker may take; 0: 0.9 of the machine's",
+        help="GiB that the trainings of one worker may take; 0: its share of the machine's",
         env_var="HPO_MEMORY_GB",
         metavar="GIB",
         validator=Number(gte=0),
@@ -183,6 +183,9 @@ def work(
         stop=stop,
         on_event=lambda event: say([events.sentence(event)], stream=sys.stderr),
     )
+    if name and code == 0 and not heard:
+        study = api.open_study(name, storage=storage)
+        study.refuse_no_answer(study.status()["state"])
     return 130 if signal.SIGINT in heard else code
 
 

@@ -163,8 +163,6 @@ class Pool:
         except BaseException:
             halt.set()
             raise
-        finally:
-            self._running.pop(job, None)
 
     def _train(
         self, job: Job, time: TrainingTime, go_on: Callable[[], bool], on_saved: OnSaved
@@ -184,9 +182,10 @@ class Pool:
             except Stopped as stopped:
                 state = stopped.state or state
                 before_s += self._clock() - began
-                _save(job, state, before_s, on_saved)
             finally:
                 time.spend(self._clock() - began)
+                del self._running[job]
+            _save(job, state, before_s, on_saved)  # which may take its time
 
     def _fit(
         self, job: Job, state: TrainingState | None, time: TrainingTime, go_on: Callable[[], bool]

@@ -1,5 +1,6 @@
 """The process that trains for a worker: it hears orders over a pipe and ends with its worker."""
 
+import ctypes
 import os
 import queue
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from hpo.errors import HpoError
 from hpo.fitting.pool import Job, Saved
-from hpo.service.executor import LOCAL_ERRORS, InProcess, Made
+from hpo.service.executor import InProcess, Made, is_local
 from hpo.service.messages import (
     Begin,
     Broke,
@@ -34,6 +35,7 @@ from hpo.service.messages import (
 from hpo.training.trainer import Stopped
 
 PULSE_S = 1.0
+PR_SET_PDEATHSIG = 1
 OOM_SCORE = "500"  # when memory is short the system ends this process, not the worker
 
 
@@ -45,7 +47,7 @@ class Child:
         self._waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._speech = threading.Lock()
         self._halt = threading.Event()
-        self._places: dict[Job, int] = {}
+        self._current: tuple[int, dict[Job, int]] = (0, {})
 
     def serve(self) -> None:
         """Carry out orders for ever."""
@@ -67,8 +69,8 @@ class Child:
 
     def _beat(self) -> None:
         while not threading.Event().wait(PULSE_S):
-            running = self._executor.running_s()
-            self._tell(Pulse({self._places[j]: s for j, s in running.items() if j in self._places}))
+            (number, places), running = self._current, self._executor.running_s()
+            self._tell(Pulse(number, {places[j]: s for j, s in running.items() if j in places}))
 
     def _tell(self, reply: Reply) -> None:
         try:
@@ -81,7 +83,7 @@ class Child:
         try:
             match order:
                 case Begin(asked):
-                    return Ready(self._executor.begin(asked))
+                    return Ready(self._executor.begin(asked, self._goes_on))
                 case Forecast():
                     return Forecasted(self._executor.forecast(self._goes_on))
                 case Train():
@@ -91,16 +93,17 @@ class Child:
         except HpoError as error:
             return Refused(error)
         except Exception as error:  # noqa: BLE001  the worker decides what comes of it
-            return Broke(traceback.format_exc(), isinstance(error, LOCAL_ERRORS))
+            return Broke(traceback.format_exc(), is_local(error))
 
     def _train(self, order: Train) -> Reply:
-        self._places = {job: place for place, job in enumerate(order.jobs)}
+        places = {job: place for place, job in enumerate(order.jobs)}
+        self._current = (order.number, places)
 
         def on_made(new: Mapping[Job, Made]) -> None:
-            self._tell(Results({self._places[job]: made for job, made in new.items()}))
+            self._tell(Results({places[job]: made for job, made in new.items()}))
 
         def on_saved(job: Job, saved: Saved) -> None:
-            self._tell(Half(self._places[job], saved))
+            self._tell(Half(places[job], saved))
 
         try:
             self._executor.train(
@@ -119,6 +122,8 @@ def main() -> None:
     threads, orders, replies = map(int, sys.argv[1:])
     for number in (signal.SIGINT, signal.SIGTERM):  # the worker hears them, and tells us
         signal.signal(number, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also when it is halted
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
     Child(

@@ -8,7 +8,7 @@ Trials may be taken several at once: such a batch is extended together and lost 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -55,6 +55,17 @@ class Settlement:
     trial: int | None = None
     score: float | None = None
     reason: str = ""
+
+
+class Beat(NamedTuple):
+    """What a beat heard: the state of the claims' study (None: deleted, or no claims at all).
+
+    And whether all claims are still held, and the worker is known to the database.
+    """
+
+    state: str | None
+    are_held: bool
+    is_known: bool
 
 
 class LeaseLost(Exception):
@@ -299,14 +310,8 @@ def give_back(connection: Connection, claims: Sequence[Claim], *, crashed: bool 
     return bool(still)
 
 
-def beat(
-    database: Database, worker: str, state: str, claims: Sequence[Claim] = ()
-) -> tuple[str | None, bool]:
-    """Say that the worker lives and extend its leases, if it has any and all are held.
-
-    Returns the state of the claims' study (None: deleted, or no claims) and whether all are still
-    held. `state` is the worker's.
-    """
+def beat(database: Database, worker: str, state: str, claims: Sequence[Claim] = ()) -> Beat:
+    """Say that the worker lives, in this `state`, and extend its leases, if all are held."""
     with database.transaction() as connection:
         still = _lock(connection, claims)
         if still and len(still) == len(claims):
@@ -315,14 +320,14 @@ def beat(
                 .where(slots.c.study == claims[0].study, slots.c.number.in_(sorted(still)))
                 .values(expires_at=now() + LEASE_S)
             )
-        connection.execute(
+        listed = connection.execute(
             workers.update().where(workers.c.id == worker).values(last_beat=now(), state=state)
         )
-        if not claims:
-            return None, True
-        query = sa.select(studies.c.state).where(studies.c.name == claims[0].study)
-        found = connection.execute(query).scalar_one_or_none()
-    return found, len(still) == len(claims)
+        found = None
+        if claims:
+            query = sa.select(studies.c.state).where(studies.c.name == claims[0].study)
+            found = connection.execute(query).scalar_one_or_none()
+    return Beat(state=found, are_held=len(still) == len(claims), is_known=listed.rowcount > 0)
 
 
 def held(connection: Connection, claims: Sequence[Claim]) -> None:
@@ -348,6 +353,9 @@ def _lock(
         .where(
             slots.c.study == claims[0].study,
             slots.c.state.in_(states),
+            sa.exists().where(  # not of a later study of this name, whose tokens begin again
+                studies.c.name == slots.c.study, studies.c.created_at == claims[0].created_at
+            ),
             sa.or_(*(sa.and_(slots.c.number == n, slots.c.token == t) for n, t in tokens)),
         )
         .order_by(slots.c.number)  # two that lock the same batch in another order wait for ever

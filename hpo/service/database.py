@@ -22,6 +22,7 @@ from hpo.service.patience import Patience
 
 CONNECT_TIMEOUT_S = 9  # for each address of the host
 SEPARATORS = set(":@/=")  # a text without them is no URL with a password
+MOST_IDLE_MS = 8_000  # in a transaction: less than a lease
 _POOL = {"pool_size": 2, "max_overflow": 0}  # a process works and beats, no more
 _TO_POSTGRESQL = {
     "prepare_threshold": None,  # a prepared statement would outlive a pooler's transaction
@@ -60,6 +61,13 @@ class Database:
         """Mishaps of the database, met by us or by Optuna, become DatabaseError."""
         with _translated(self.url):
             yield
+
+    def forget(self) -> None:
+        """Forget the trials that were read: SQLite gives the ids of deleted studies again."""
+        with self.storage._lock:
+            self.storage._studies.clear()
+            self.storage._trial_id_to_study_id_and_number.clear()
+            self.storage._study_id_and_number_to_trial_id.clear()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -102,7 +110,16 @@ def open_database(url: str, *, create: bool = True) -> Database:
             skip_table_creation=True,
             skip_compatibility_check=True,
         )
+        sa.event.listen(storage.engine, "connect", _limit_idleness)
     return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
+
+
+def _limit_idleness(driver: Any, _: Any) -> None:
+    """Let PostgreSQL end a transaction whose worker has fallen silent in it, with its locks."""
+    if hasattr(driver, "autocommit"):
+        was, driver.autocommit = driver.autocommit, True
+        driver.execute(f"SET idle_in_transaction_session_timeout = {MOST_IDLE_MS}")
+        driver.autocommit = was
 
 
 def upgrade(url: str) -> tuple[str, str]:

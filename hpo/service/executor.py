@@ -20,6 +20,7 @@ from hpo.training.trainer import Shape, Trainer
 GoOn = Callable[[], bool]
 Made = NetworkRecord | Failure
 LOCAL_ERRORS = (OSError, ImportError, MemoryError)  # the machine is to blame, not the study
+LOST_DEVICE = "AcceleratorError"  # torch's word for it
 OnMade = Callable[[Mapping[Job, Made]], None]
 
 
@@ -41,12 +42,25 @@ class Begun:
     device: str
 
 
-class ExecutorDied(Exception):
-    """The process that trained is gone; with `is_over_limit` because it took more than it may."""
+def always() -> bool:
+    """Go on, whatever happens."""
+    return True
 
-    def __init__(self, reason: str, *, is_over_limit: bool = False) -> None:
+
+class ExecutorDied(Exception):
+    """The process that trained is gone; with `is_over_limit` because it took more than it may.
+
+    With `is_local` it had not begun: no trial is to blame.
+    """
+
+    def __init__(self, reason: str, *, is_over_limit: bool = False, is_local: bool = False) -> None:
         super().__init__(reason)
-        self.is_over_limit = is_over_limit
+        self.is_over_limit, self.is_local = is_over_limit, is_local
+
+
+def is_local(error: BaseException) -> bool:
+    """Whether the machine is to blame for an unexpected error, and another may do better."""
+    return isinstance(error, LOCAL_ERRORS) or type(error).__name__ == LOST_DEVICE
 
 
 class Broken(Exception):
@@ -63,11 +77,11 @@ class Broken(Exception):
 class Executor(Protocol):
     """Does the work of one study at a time, until `go_on` says no or raises."""
 
-    def begin(self, asked: Asked) -> Begun:
+    def begin(self, asked: Asked, go_on: GoOn = always) -> Begun:
         """Take this study up: read and prepare its data, make its engines ready.
 
-        Raises DataError for data that are not those submitted, UsageError when the device that the
-        study wants is not there.
+        Raises Stopped, DataError for data that are not those submitted, UsageError when the device
+        that the study wants is not there.
         """
         ...
 
@@ -99,7 +113,7 @@ class InProcess:
         self._prepared: Prepared | None = None
         self._pool: Pool | None = None
 
-    def begin(self, asked: Asked) -> Begun:
+    def begin(self, asked: Asked, go_on: GoOn = always) -> Begun:  # noqa: ARG002  not interrupted
         """See `Executor.begin`."""
         self.close()
         prepared = _prepare(asked)

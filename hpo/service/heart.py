@@ -12,7 +12,7 @@ from hpo.service.claims import Claim, LeaseLost, beat
 from hpo.service.database import Database
 
 BEAT_S = 1.0
-OVER = (None, "cancelled", "failed")  # states of a study whose results no one wants
+OVER = ("deleted", "cancelled", "failed")  # what became of a study whose results no one wants
 
 
 class Hold:
@@ -21,6 +21,7 @@ class Hold:
     def __init__(self, claims: Sequence[Claim], stop: threading.Event) -> None:
         self.claims, self.stop = claims, stop
         self.lost = threading.Event()
+        self.over = ""  # what became of the study, where no one wants its results any more
 
     def go_on(self) -> bool:
         """False when the worker is to end. Raises LeaseLost when the result is not wanted."""
@@ -38,7 +39,8 @@ class Heart:
     """Beats for `worker` in a thread; `stop` is set when the process `parent` is gone.
 
     A database that does not answer is asked again with the next beat: whether a lease is lost is
-    the database's word alone. `on_beat` hears of every beat that was heard.
+    the database's word alone. `on_beat` hears of every beat that was heard, `on_missing` that the
+    worker is not known to the database any more. What ends the heart is kept as its `error`.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Heart:
         stop: threading.Event,
         parent: int,
         on_beat: Callable[[], None] = lambda: None,
+        on_missing: Callable[[], None] = lambda: None,
     ) -> None:
         self.database, self.worker, self.stop, self.parent = database, worker, stop, parent
-        self._on_beat = on_beat
+        self._on_beat, self._on_missing = on_beat, on_missing
+        self.error: BaseException | None = None
         self._hold: Hold | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heart", daemon=True)
@@ -69,11 +73,11 @@ class Heart:
         self._thread.join()
 
     @contextmanager
-    def holding(self, claims: Sequence[Claim]) -> Iterator[Hold]:
+    def holding(self, hold: Hold) -> Iterator[None]:
         """Extend the leases of these claims for the length of a `with`."""
-        self._hold = hold = Hold(claims, self.stop)
+        self._hold = hold
         try:
-            yield hold
+            yield
         finally:
             self._hold = None
 
@@ -83,20 +87,23 @@ class Heart:
                 if os.getppid() != self.parent:
                     self.stop.set()
                 self._beat(self._hold)
-        finally:  # a heart that stands still, for whatever reason, holds no lease
-            if (hold := self._hold) is not None and not self._ended.is_set():
+        except BaseException as error:  # noqa: BLE001  a heart that stands still holds no lease
+            self.error = error
+            self.stop.set()
+            if (hold := self._hold) is not None:
                 hold.lost.set()
-                self.stop.set()
 
     def _beat(self, hold: Hold | None) -> None:
         try:
-            state, is_held = beat(
-                self.database, self.worker, self._state(hold), hold.claims if hold else ()
-            )
+            found = beat(self.database, self.worker, self._state(hold), hold.claims if hold else ())
+            if not found.is_known:
+                self._on_missing()
         except DatabaseError:  # what is worked on goes on; the results wait, too
             return
         self._on_beat()
-        if hold is not None and (not is_held or state in OVER):
+        state = found.state or "deleted"
+        if hold is not None and (not found.are_held or state in OVER):
+            hold.over = state if state in OVER else ""
             hold.lost.set()
 
     def _state(self, hold: Hold | None) -> str:

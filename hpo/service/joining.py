@@ -6,7 +6,7 @@ from importlib.metadata import version
 from hpo.data.prepare import Prepared
 from hpo.errors import UsageError
 from hpo.service.database import Database
-from hpo.service.executor import Asked, Executor
+from hpo.service.executor import Asked, Executor, GoOn, always
 from hpo.service.rivals import Rivals
 from hpo.service.studies import Stored, data_of, find
 
@@ -21,15 +21,17 @@ class Joined:
     device: str
 
 
-def join(database: Database, name: str, executor: Executor) -> Joined:
+def join(database: Database, name: str, executor: Executor, go_on: GoOn = always) -> Joined:
     """The study, taken up by the executor.
 
     Raises UnknownStudy, UsageError or DataError to refuse it, and what the executor raises.
     """
+    database.forget()
     stored = find(database, name)
     _refuse_other_version(stored)
     data = data_of(database, name)
-    begun = executor.begin(Asked(stored.spec, stored.engine, data, stored.data_fingerprint))
+    asked = Asked(stored.spec, stored.engine, data, stored.data_fingerprint)
+    begun = executor.begin(asked, go_on)
     return Joined(stored, begun.prepared, Rivals(database, begun.prepared), begun.device)
 
 

@@ -3,12 +3,14 @@
 What changes the state is one transaction each; workers read it with every claim and every beat.
 """
 
+from contextlib import suppress
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from hpo.errors import UsageError
+from hpo.errors import UnknownStudy, UsageError
 from hpo.service.database import Database, now
-from hpo.service.studies import ENDED, find
+from hpo.service.studies import ENDED, outline
 from hpo.service.tables import checkpoints, slots, studies
 from hpo.service.trials import close_orphans
 from hpo.spec.answer import State
@@ -29,7 +31,7 @@ def pause(database: Database, name: str) -> None:
 
 def resume(database: Database, name: str) -> None:
     """Let a paused study go on. Raises UnknownStudy, UsageError."""
-    stored = find(database, name)
+    stored = outline(database, name)
     has_begun = studies.c.started_at.is_not(None)
     with database.transaction() as connection:
         resumed = connection.execute(
@@ -47,7 +49,7 @@ def stop(database: Database, name: str, *, by: str = BY_HAND) -> int:
     What runs is finished, then the verdict is made on what there is: where no trial is complete
     or runs, the first one is left open. Raises UnknownStudy, UsageError.
     """
-    find(database, name)
+    outline(database, name)
     of_trials = (slots.c.study == name, slots.c.kind == "trial")
     some = sa.select(slots.c.number).where(
         *of_trials, sa.or_(slots.c.state == "taken", slots.c.outcome == "complete")
@@ -73,7 +75,8 @@ def cancel(database: Database, name: str) -> None:
     _change(database, name, "cancelled", ended_at=now())
     with database.transaction() as connection:
         connection.execute(checkpoints.delete().where(checkpoints.c.study == name))
-    close_orphans(database, find(database, name).optuna_id)
+    with suppress(UnknownStudy):  # Optuna's half is gone: it was being deleted
+        close_orphans(database, outline(database, name).optuna_id)
 
 
 def fail(database: Database, name: str, error: str) -> bool:
@@ -88,7 +91,7 @@ def fail_within(connection: Connection, name: str, error: str) -> bool:
 
 
 def _change(database: Database, name: str, state: State, **values: object) -> None:
-    find(database, name)
+    outline(database, name)
     with database.transaction() as connection:
         _move(connection, name, state, **values)
 

@@ -25,6 +25,7 @@ class Forecast:
 class Train:
     """Train these; answered by Results and Halves, then by Finished, Halted or Broke."""
 
+    number: int
     jobs: Sequence[Job]
 
 
@@ -92,8 +93,12 @@ class Broke:
 
 @dataclass(frozen=True)
 class Pulse:
-    """A sign of life: the seconds that jobs have been in training, by place."""
+    """A sign of life: the seconds that jobs of the order of this number have been in training.
 
+    By their place in the order.
+    """
+
+    number: int
     running_s: Mapping[int, float]
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from hpo.service.claims import LEASE_S, SILENCE_S
 from hpo.service.database import Database, now
 from hpo.service.patience import patient
-from hpo.service.tables import refusals, workers
+from hpo.service.tables import refusals, studies, workers
 
 
 @patient
@@ -49,8 +49,11 @@ def refuse(database: Database, worker: str, study: str, reason: str) -> None:
     """Write down that the worker cannot work on this study, and why."""
     with database.transaction() as connection:
         connection.execute(_refusal(worker, study))
+        there = sa.select(studies.c.name, sa.literal(worker), sa.literal(reason), now()).where(
+            studies.c.name == study  # not deleted
+        )
         connection.execute(
-            refusals.insert().values(study=study, worker=worker, reason=reason, at=now())
+            refusals.insert().from_select(["study", "worker", "reason", "at"], there)
         )
 
 
@@ -66,7 +69,7 @@ def last_refusal(database: Database, study: str) -> str:
         .order_by(refusals.c.at.desc())
         .limit(1)
     )
-    with database.transaction() as connection:
+    with database.reading() as connection:
         row = connection.execute(query).first()
     return f"worker {row.worker} cannot work on it: {row.reason}" if row else ""
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hpo.errors import UnknownStudy
 from hpo.service import studies
 from hpo.service.database import Database, now
 from hpo.service.failures import last_trace
+from hpo.service.patience import patient
 from hpo.service.registry import last_refusal, workers_of
 from hpo.service.results import count_networks
 from hpo.service.tables import slots
@@ -33,6 +35,7 @@ class Progress:
     judging: bool
 
 
+@patient
 def progress(database: Database, name: str) -> Progress:
     """The study's counts now."""
     query = (
@@ -104,5 +107,8 @@ def _best(database: Database, study: studies.Outline) -> dict[str, Any] | None:
         row = connection.execute(query).first()
     if row is None:
         return None
-    cells = cells_of(all_trials(database, study.optuna_id)[row.trial])
+    try:
+        cells = cells_of(all_trials(database, study.optuna_id)[row.trial])
+    except UnknownStudy:  # it is being deleted
+        return None
     return {"layers": len(cells), "cells": cells, "score": row.score}

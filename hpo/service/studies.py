@@ -151,7 +151,7 @@ def _reopen(database: Database, known: Stored) -> None:
             connection.execute(
                 slots.update()
                 .where(of_study, sa.or_(skipped, slots.c.kind == "verdict"))
-                .values(state="open", outcome=None, worker=None, expires_at=None)
+                .values(state="open", outcome=None, worker=None, expires_at=None, trial=None)
             )
             connection.execute(
                 slots.update()
@@ -278,7 +278,7 @@ def delete(database: Database, name: str) -> None:
     Its workers hear that it is cancelled. The study's own row goes last: what was interrupted can
     be asked for again.
     """
-    find(database, name)
+    outline(database, name)
     with database.transaction() as connection:
         connection.execute(studies.update().where(studies.c.name == name).values(state="cancelled"))
     _delete_trials(database, name)

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from time import monotonic
 from typing import TypeVar
 
 import psutil
 
 from hpo.data.benchmarks import BenchmarkErrors
 from hpo.fitting.pool import Job, OnSaved
-from hpo.service.executor import Asked, Begun, Broken, ExecutorDied, GoOn, OnMade
+from hpo.service.executor import Asked, Begun, Broken, ExecutorDied, GoOn, OnMade, always
 from hpo.service.messages import (
     Begin,
     Broke,
@@ -37,7 +38,9 @@ from hpo.training.trainer import Stopped
 CHILD = "hpo.service.child"
 TICK_S = 0.1
 MOST_SILENT_TICKS = 600  # of a process that lives one hears every second
-HALT_TICKS = 50  # as long may a training take to halt
+MOST_BEGIN_TICKS = 6_000  # to read and prepare the data
+HALT_S = 5.0  # as long may a training take to halt and to tell its state
+DROP_S = 0.5  # the same where no one wants it
 WEIGHED_EVERY = 5  # ticks
 OVERDUE_S = 30.0  # the process itself ends a training that takes too long, but for a hung one
 
@@ -50,6 +53,7 @@ class TrainingProcess:
     def __init__(self, *, threads: int, memory_bytes: float = math.inf) -> None:
         self._threads, self._memory_bytes = threads, memory_bytes
         self._asked: Asked | None = None
+        self._orders_given = 0
         self._start()
 
     def _start(self) -> None:
@@ -73,16 +77,27 @@ class TrainingProcess:
         """Of the process as it is now."""
         return self._process.pid
 
-    def begin(self, asked: Asked) -> Begun:
+    def begin(self, asked: Asked, go_on: GoOn = always) -> Begun:
         """See `Executor.begin`. Raises Broken."""
         self._asked = asked
         if self._process.poll() is not None:
             self._renew()
-        return self._ask(Begin(asked), Ready).begun
+        last_tick = self._ticks + MOST_BEGIN_TICKS
+
+        def may_go_on() -> bool:
+            if self._ticks > last_tick:
+                self._kill()
+                raise ExecutorDied("the data were not read within ten minutes")
+            return go_on()
+
+        try:
+            return self._ask(Begin(asked), Ready, go_on=may_go_on).begun
+        except ExecutorDied as death:
+            raise ExecutorDied(str(death), is_local=True) from death
 
     def forecast(self, go_on: GoOn) -> BenchmarkErrors:
         """See `Executor.forecast`. Raises Broken."""
-        self._revive()
+        self._revive(go_on)
         return self._ask(Forecast(), Forecasted, go_on=go_on).errors
 
     def train(
@@ -96,11 +111,12 @@ class TrainingProcess:
                     on_made({jobs[place]: result for place, result in made.items()})
                 case Half(place, saved):
                     on_saved(jobs[place], saved)
-                case Pulse(running_s):
+                case Pulse(order, running_s) if order == number:
                     self._refuse_overdue({jobs[place]: s for place, s in running_s.items()})
 
-        self._revive()
-        self._ask(Train(jobs), Finished, go_on=go_on, hear=hear)
+        self._revive(go_on)
+        self._orders_given = number = self._orders_given + 1
+        self._ask(Train(number, jobs), Finished, go_on=go_on, hear=hear)
 
     def close(self) -> None:
         """End the process."""
@@ -109,11 +125,11 @@ class TrainingProcess:
         self._process.kill()
         self._process.wait()
 
-    def _revive(self) -> None:
+    def _revive(self, go_on: GoOn) -> None:
         """Start the process again if it is gone, and let it take up the same study."""
         if self._process.poll() is not None:
             assert self._asked is not None, "begin comes first"
-            self.begin(self._asked)
+            self.begin(self._asked, go_on)
 
     def _renew(self) -> None:
         self.close()
@@ -132,15 +148,13 @@ class TrainingProcess:
         When `go_on` says no, the process is halted and Stopped raised; when anything is raised on
         the way, it is halted first.
         """
+        refusal: Exception
         try:
             self._tell(order)
             while go_on():
                 match self._next():
-                    case Refused(error):
-                        refusal: Exception = error
-                        break
-                    case Broke(trace, is_local):
-                        refusal = Broken(trace, is_local=is_local)
+                    case Refused() | Broke() as reply:
+                        refusal = self._refusal(reply)
                         break
                     case reply if isinstance(reply, wanted):
                         return reply
@@ -148,19 +162,29 @@ class TrainingProcess:
                         hear(reply)
             else:
                 refusal = Stopped(None)
-                self._halt(hear)
+                self._halt(hear, HALT_S)
         except ExecutorDied:
             raise
         except BaseException:
-            self._halt(lambda _: None)
+            self._halt(lambda _: None, DROP_S)
             raise
         raise refusal
 
-    def _halt(self, hear: Callable[[Reply], None]) -> None:
+    def _refusal(self, reply: Refused | Broke) -> Exception:
+        match reply:
+            case Refused(error):
+                return error
+            case Broke(trace, is_local):
+                if is_local:  # what is broken in this process may be well in a new one
+                    self._kill()
+                return Broken(trace, is_local=is_local)
+
+    def _halt(self, hear: Callable[[Reply], None], within_s: float) -> None:
         """Let the process end what it does, hearing what it has to say; else end the process."""
+        until = monotonic() + within_s
         with suppress(ExecutorDied):
             self._tell(Halt())
-            for _ in range(HALT_TICKS):
+            while monotonic() < until:
                 match self._next():
                     case Halted() | Finished() | Forecasted() | Ready() | Broke() | Refused():
                         return
@@ -189,7 +213,7 @@ class TrainingProcess:
         self._silent_ticks += 1
         if self._silent_ticks > MOST_SILENT_TICKS:
             self._kill()
-            raise ExecutorDied("the training process did not answer any more", is_over_limit=True)
+            raise ExecutorDied("the training process did not answer any more")
         return None
 
     def _death(self) -> ExecutorDied:

@@ -1,7 +1,7 @@
 """Optuna's side of a slot: its trial is made, found again, looked up and told."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import optuna
@@ -10,6 +10,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.data.prepare import Prepared
+from hpo.errors import UnknownStudy
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest_together
@@ -41,25 +42,48 @@ def batch_of(
     """
     history = all_trials(database, optuna_id)
     known = {trial.number: trial for trial in history}
-    numbers = _numbers_by_slot(history) | {c.number: c.trial for c in claims if c.trial is not None}
+    submitted = claims[0].created_at
+    numbers = _numbers_by_slot(history, submitted)
+    numbers |= {claim.number: claim.trial for claim in claims if claim.trial is not None}
     new = [claim.number for claim in claims if claim.number not in numbers]
-    for slot, template in zip(new, _templates(prepared, new, history), strict=True):
+    templates = _templates(prepared, new, history, {"submitted": submitted})
+    for slot, template in zip(new, templates, strict=True):
         made = _create(database, optuna_id, template)
         known[made.number], numbers[slot] = made, made.number
     return Batch([known[numbers[claim.number]] for claim in claims], history)
 
 
-def _numbers_by_slot(history: Sequence[FrozenTrial]) -> dict[int, int]:
-    """The number of each slot's trial: of two the first, another was made without a lease."""
-    numbered = [trial for trial in history if SLOT in trial.user_attrs]
+def _numbers_by_slot(history: Sequence[FrozenTrial], submitted: float) -> dict[int, int]:
+    """The number of each slot's trial: of two the first, another was made without a lease.
+
+    Failed ones were closed when their study ended; those of another time of submission were made by
+    a worker that had not heard that its study was deleted, whose id this one has got.
+    """
+    numbered = [
+        trial
+        for trial in history
+        if SLOT in trial.user_attrs
+        and trial.state != TrialState.FAIL
+        and trial.user_attrs[FACTS]["submitted"] == submitted
+    ]
     return {trial.user_attrs[SLOT]: trial.number for trial in reversed(numbered)}
 
 
 @patient
 def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
     """Every trial of the study as Optuna stores it, by number."""
-    with database.translated():
+    with _optunas(database):
         return database.storage.get_all_trials(optuna_id, deepcopy=False)
+
+
+@contextmanager
+def _optunas(database: Database) -> Iterator[None]:
+    """Calls of Optuna's storage. Raises UnknownStudy where the study is not there any more."""
+    with database.translated():
+        try:
+            yield
+        except KeyError as error:
+            raise UnknownStudy("the study was deleted") from error
 
 
 @patient
@@ -71,12 +95,15 @@ def close_orphans(database: Database, optuna_id: int) -> None:
     """
     for trial in all_trials(database, optuna_id):
         if not trial.state.is_finished():
-            with database.translated(), suppress(UpdateFinishedTrialError):  # told meanwhile
+            with _optunas(database), suppress(UpdateFinishedTrialError):  # told meanwhile
                 database.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
 def _templates(
-    prepared: Prepared, slots: Sequence[int], history: Sequence[FrozenTrial]
+    prepared: Prepared,
+    slots: Sequence[int],
+    history: Sequence[FrozenTrial],
+    facts: Mapping[str, object],
 ) -> list[FrozenTrial]:
     """New trials of these slots, suggested one beside the other.
 
@@ -94,7 +121,7 @@ def _templates(
             user_attrs={
                 SLOT: slot,
                 FACTS: _network_and_bound(prepared, params)
-                | {"seen": numbers, "beside": list(slots[:place])},
+                | {"seen": numbers, "beside": list(slots[:place]), **facts},
             },
         )
         for place, (slot, params) in enumerate(zip(slots, suggested, strict=True))
@@ -104,7 +131,7 @@ def _templates(
 def _create(database: Database, optuna_id: int, template: FrozenTrial) -> FrozenTrial:
     """Write a trial; the template with the number that it was given."""
     storage = database.storage
-    with database.translated():
+    with _optunas(database):
         trial_id = storage.create_new_trial(optuna_id, template_trial=template)
     # The storage remembers what it made: to ask it in public would cost a transaction.
     _, number = storage._trial_id_to_study_id_and_number[trial_id]
@@ -152,7 +179,7 @@ def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> Outcome:
     """
     if trial.state.is_finished():
         return told(trial) or outcome
-    with database.translated():
+    with _optunas(database):
         try:
             _write(database.storage, trial._trial_id, outcome)
         except UpdateFinishedTrialError:  # a worker that had lost the lease told it meanwhile

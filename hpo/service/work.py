@@ -17,9 +17,9 @@ from hpo.service.batch import MOST_CRASHES, Training, end_infeasible, run_batch,
 from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle, take
 from hpo.service.conclusion import conclude
 from hpo.service.database import Database, now
-from hpo.service.executor import LOCAL_ERRORS, Broken, Executor, ExecutorDied
+from hpo.service.executor import Broken, Executor, ExecutorDied, is_local
 from hpo.service.failures import record_failure
-from hpo.service.heart import Heart, Hold
+from hpo.service.heart import OVER, Heart, Hold
 from hpo.service.joining import Joined, join
 from hpo.service.life import fail
 from hpo.service.registry import enroll, leave, refuse
@@ -29,6 +29,7 @@ from hpo.training.trainer import Stopped
 SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.05, 1.0
 MOST_FAILURES = 5  # in a row
 REFUSES_FOR_S = 60.0
+FIRST_PAUSE_S = 0.5  # after a failure; twice as long after each that follows
 
 
 class Withdrawn(Exception):
@@ -71,26 +72,34 @@ class Worker:
         self.database, self.executor, self.stop = database, executor, stop
         self.only, self.idle_exit_s, self.hear = only, idle_exit_s, hear
         self.id = identity
-        self.heart = Heart(database, self.id, stop, parent, on_beat)
+        self.heart = Heart(database, self.id, stop, parent, on_beat, self._enroll)
         self._joined: Joined | None = None
         self._refused: dict[str, float] = {}
         self._failures = 0
 
     def run(self) -> None:
         """Work until there is an end. Raises DatabaseError, Withdrawn, Refused."""
-        enroll(self.database, self.id)
+        self._enroll()
         try:
             with self.heart:
                 self._work()
+            if self.heart.error is not None:
+                raise Withdrawn(f"its heart stopped: {self.heart.error!r}")
         finally:
             leave(self.database, self.id)
+
+    def _enroll(self) -> None:
+        """Be known to the database, again where it has taken this worker for dead."""
+        enroll(self.database, self.id)
+        if (joined := self._joined) is not None:
+            register(self.database, self.id, joined.study.name, joined.device)
 
     def _work(self) -> None:
         idle_since, pause_s = perf_counter(), SHORTEST_IDLE_S
         while not self.stop.is_set():
             if claims := self._take():
-                self._work_on(claims)
-                idle_since, pause_s = perf_counter(), SHORTEST_IDLE_S
+                if self._work_on(claims):
+                    idle_since, pause_s = perf_counter(), SHORTEST_IDLE_S
             elif self._is_over(perf_counter() - idle_since):
                 return
             else:
@@ -129,21 +138,34 @@ class Worker:
                 )
         return claims
 
-    def _work_on(self, claims: Sequence[Claim]) -> None:
-        """Carry the claims to their end, or give them back; whatever happens, they are not kept."""
+    def _work_on(self, claims: Sequence[Claim]) -> bool:
+        """Carry the claims to their end, or give them back; whatever happens, they are not kept.
+
+        False when this worker refuses their study.
+        """
+        hold = Hold(claims, self.stop)
         try:
-            with self.heart.holding(claims) as hold:
-                self._try(claims, hold)
+            with self.heart.holding(hold):
+                return self._try(claims, hold)
         except Stopped:
             release(self.database, claims)
         except (LeaseLost, UnknownStudy):  # taken over, or the study is over or deleted
             release(self.database, claims)
             self._close_trials(claims[0])
-            self.hear(events.LeaseLost(claims[0].study, self.id, tuple(c.number for c in claims)))
+            self._tell_loss(hold)
         except DatabaseError:  # a mishap of this worker's, not of the study: others may go on
             with suppress(DatabaseError):
                 release(self.database, claims)
             raise
+        return True
+
+    def _tell_loss(self, hold: Hold) -> None:
+        study = hold.claims[0].study
+        state = hold.over or studies.state(self.database, study) or "deleted"
+        if state in OVER:
+            self.hear(events.StudyLeft(study, self.id, state))
+        else:
+            self.hear(events.LeaseLost(study, self.id, tuple(c.number for c in hold.claims)))
 
     def _close_trials(self, claim: Claim) -> None:
         """Leave no trial running that was made while the study was cancelled."""
@@ -153,12 +175,14 @@ class Worker:
         if studies.state(self.database, claim.study) == "cancelled":
             trials.close_orphans(self.database, joined.study.optuna_id)
 
-    def _try(self, claims: Sequence[Claim], hold: Hold) -> None:
+    def _try(self, claims: Sequence[Claim], hold: Hold) -> bool:
+        """Work on the claims; False when this worker refuses their study."""
         training = Training(self.database, self.executor, hold, self.hear)
         try:
-            if (joined := self._join(claims)) is not None:
-                self._end(joined, training)
-                self._failures = 0
+            if (joined := self._join(claims, hold)) is None:
+                return False
+            self._end(joined, training)
+            self._failures = 0
         except (LeaseLost, Stopped, DatabaseError, UnknownStudy, Refused):
             raise
         except ExecutorDied as death:
@@ -167,15 +191,16 @@ class Worker:
             self._fail(claims, str(error))
         except Exception as error:  # noqa: BLE001  whatever a trial does, its slot is given back
             self._count_failure(claims, error)
+        return True
 
-    def _join(self, claims: Sequence[Claim]) -> Joined | None:
+    def _join(self, claims: Sequence[Claim], hold: Hold) -> Joined | None:
         """The study of the claims; None, and they are given back, where this worker refuses it."""
         first, known = claims[0], self._joined
         if known is not None and _is_of(known, first):
             return known
         self._joined = None
         try:
-            joined = join(self.database, first.study, self.executor)
+            joined = join(self.database, first.study, self.executor, hold.go_on)
         except (DatabaseError, UnknownStudy):
             raise
         except HpoError as error:
@@ -237,7 +262,7 @@ class Worker:
         if is_guilty and joined is not None:
             end_infeasible(joined, training, str(death))
             return
-        release(self.database, claims, crashed=True)
+        release(self.database, claims, crashed=not death.is_local)
         self._joined = None
         self._withdraw_if_hopeless(str(death))
 
@@ -246,7 +271,7 @@ class Worker:
         first = claims[0]
         trace = error.trace if isinstance(error, Broken) else traceback.format_exc()
         self.hear(events.UnexpectedError(first.study, self.id, first.number, trace))
-        if error.is_local if isinstance(error, Broken) else isinstance(error, LOCAL_ERRORS):
+        if error.is_local if isinstance(error, Broken) else is_local(error):
             release(self.database, claims)
         elif record_failure(self.database, claims, trace):
             self.hear(events.StudyEnded(first.study, "failed", _last_line(trace)))
@@ -261,6 +286,7 @@ class Worker:
         self._failures += 1
         if self._failures >= MOST_FAILURES:
             raise Withdrawn(f"{self._failures} failures in a row, the last: {reason}")
+        self.stop.wait(FIRST_PAUSE_S * 2 ** (self._failures - 1))
 
 
 def _is_of(joined: Joined, claim: Claim) -> bool:

@@ -1,6 +1,7 @@
 """A worker process: its options, its signals, its log and metrics, and how it ends."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -10,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
-
-import psutil
 
 from hpo import events
 from hpo.errors import DatabaseError, HpoError
@@ -28,7 +27,7 @@ STORAGE = "HPO_STORAGE"
 
 
 class Stop(threading.Event):
-    """Set by SIGINT and SIGTERM, which leave their name; the second one ends the process."""
+    """Set by SIGINT and SIGTERM, which leave their name; more of them change nothing."""
 
     signal = ""
 
@@ -38,7 +37,8 @@ class Stop(threading.Event):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
         self.signal = signal.Signals(number).name
         self.set()
 
@@ -55,7 +55,9 @@ def work(options: argparse.Namespace) -> None:
 
     trials.quiet()
     metrics.serve(options.metrics_port)
-    executor = TrainingProcess(threads=options.threads, memory_bytes=_memory(options.memory_gb))
+    executor = TrainingProcess(
+        threads=options.threads, memory_bytes=options.memory_gb * 2**30 or math.inf
+    )
     try:
         with _opened(options, identity, stop, hear) as database:
             worker = Worker(
@@ -105,11 +107,6 @@ def _run(worker: Worker, stop: Stop, hear: events.Hear) -> None:
         raise
     reason = f"{stop.signal or 'its parent is gone'}" if stop.is_set() else "nothing left to do"
     hear(events.WorkerEnded(worker.id, reason))
-
-
-def _memory(asked_gb: float) -> float:
-    """As asked, in bytes; else nine tenths of the machine's: beyond it the system kills."""
-    return asked_gb * 2**30 or 0.9 * psutil.virtual_memory().total
 
 
 def main() -> int:

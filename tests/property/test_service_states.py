@@ -140,8 +140,9 @@ class Model:
             raise StudyFailed("every trial was tried")
         for slot in self.slots:
             if slot.outcome == "skipped" or slot.kind == "verdict":
-                slot.state, slot.outcome, slot.worker = "open", None, None
-                slot.crashes, slot.has_expired = 0, False
+                slot.state, slot.outcome, slot.worker, slot.has_expired = "open", None, None, False
+            if slot.state != "ended":
+                slot.crashes = slot.expiries = 0
         self.state, self.traces = "queued", []
 
     def takeable(self) -> list[Slot]:

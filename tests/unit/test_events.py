@@ -71,6 +71,14 @@ SAID: list[tuple[events.Event, str]] = [
         f"{WORKER}: the database is back after 21.5 s",
     ),
     (
+        events.StudyLeft("airline", WORKER, "cancelled"),
+        f"{WORKER}: airline: leaves this study, which is cancelled",
+    ),
+    (
+        events.StudyWaits("airline", "sqlite:///hpo.db"),
+        "airline: is paused in sqlite:///hpo.db: hpo resume airline lets it go on",
+    ),
+    (
         events.StudyTaken("airline", WORKER, "cpu"),
         f"{WORKER}: airline: begins to serve this study on cpu",
     ),

@@ -148,11 +148,11 @@ def test_leases_of_a_batch_are_extended_together_or_not_at_all(database_url: str
         open_trials(database)
         claims = take(database, "tiny", "ann", most=3)
         let_leases_expire(database_url)
-        assert beat(database, "ann", "working", claims) == ("running", True)
+        assert beat(database, "ann", "working", claims)[:2] == ("running", True)
         assert look(database_url, expiring) == [(0,)]
         let_leases_expire(database_url)
         assert numbers(database, "bob") == [1]
-        assert beat(database, "ann", "working", claims) == ("running", False)
+        assert beat(database, "ann", "working", claims)[:2] == ("running", False)
         assert look(database_url, expiring) == [(2,)]
         assert release(database, claims)
         assert look(database_url, "SELECT number, worker FROM hpo_slot WHERE state = 'taken'") == [
@@ -305,7 +305,7 @@ def test_a_batch_whose_worker_is_killed_is_finished_by_another_trial_by_trial(
     study = tiny_study(
         validation={"folds": 2, "seeds": 2},
         budget={"trials": 6},
-        training={"max_steps": 8_000, "patience": 100_000},
+        training={"max_steps": 30_000, "patience": 100_000},
     )
     with worker_process(database_url, study=study, engine=NATIVE, threads=2) as process:
         bound = eventually(lambda: halted_in_mid_batch(database_url, process), within_s=START_S)

@@ -14,6 +14,7 @@ from hpo.service import checkpoints, studies
 from hpo.service.checkpoints import keep, saved_of
 from hpo.service.claims import Claim, LeaseLost
 from hpo.service.database import Database
+from hpo.service.heart import Hold
 from hpo.spec.candidate import Candidate
 from hpo.training.device import use_threads
 from hpo.training.torch_trainer import TorchTrainer
@@ -201,7 +202,7 @@ def test_a_state_that_cannot_be_read_is_begun_anew(sqlite_url: str, state: bytes
         one = worker(database, TorchTrainer("cpu"))
         one._work_on([claim_of(database, one.id)])
         claim = claim_of(database, one.id)
-        one._join([claim])
+        one._join([claim], Hold([claim], one.stop))
         keep_for_first_trial(database, claim, state)
         one._work_on([claim])
     assert look(sqlite_url, "SELECT outcome FROM hpo_slot WHERE number = 1") == [("complete",)]

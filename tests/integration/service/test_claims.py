@@ -191,7 +191,7 @@ def test_a_released_slot_goes_to_another_at_once(database_url: str) -> None:
         found = claim_of(database, "bob")
         assert (found.number, found.expiries, found.crashes) == (given_back.number, 0, 0)
         assert not release(database, [given_back])
-        assert beat(database, "bob", "working", [found]) == ("running", True)
+        assert beat(database, "bob", "working", [found])[:2] == ("running", True)
 
 
 def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) -> None:
@@ -199,19 +199,19 @@ def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) 
         submit(database)
         claim = first_trial(database)
         let_leases_expire(database_url)
-        assert beat(database, "ann", "working", [claim]) == ("running", True)
+        assert beat(database, "ann", "working", [claim])[:2] == ("running", True)
         [(expires_at,)] = look(database_url, "SELECT expires_at FROM hpo_slot WHERE number = 1")
         assert expires_at > LEASE_S
         assert claim_of(database, "bob").number == 2
         life.pause(database, "tiny")
-        assert beat(database, "ann", "working", [claim]) == ("paused", True)
+        assert beat(database, "ann", "working", [claim])[:2] == ("paused", True)
         life.resume(database, "tiny")
         let_leases_expire(database_url)
         claim_of(database, "bob")
-        assert beat(database, "ann", "working", [claim]) == ("running", False)
-        assert beat(database, "ann", "idle") == (None, True)
+        assert beat(database, "ann", "working", [claim])[:2] == ("running", False)
+        assert beat(database, "ann", "idle")[:2] == (None, True)
         studies.delete(database, "tiny")
-        assert beat(database, "ann", "working", [claim]) == (None, False)
+        assert beat(database, "ann", "working", [claim])[:2] == (None, False)
 
 
 def test_a_beat_says_what_the_worker_does(database_url: str) -> None:

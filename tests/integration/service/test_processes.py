@@ -22,7 +22,7 @@ WORKER = "hpo.service.worker"
 START_S = 60.0
 ENDLESS: dict[str, Any] = {
     "budget": {"trials": 1000},
-    "training": {"max_steps": 50_000, "patience": 100_000},
+    "training": {"max_steps": 2_000, "patience": 100_000},
 }
 IN_MID_TRIAL = "SELECT number, trial FROM hpo_slot WHERE state = 'taken' AND trial IS NOT NULL"
 
@@ -64,7 +64,8 @@ def freeze_in_mid_trial(url: str, process: subprocess.Popen[bytes]) -> tuple[int
 def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
     database_url: str,
 ) -> None:
-    with worker_process(database_url, study=tiny_study()) as process:
+    slow = tiny_study(training={"max_steps": 1500, "patience": 100_000})
+    with worker_process(database_url, study=slow) as process:
         slot, trial = freeze_in_mid_trial(database_url, process)
         process.kill()
         process.wait()

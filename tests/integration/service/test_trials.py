@@ -64,7 +64,8 @@ def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
 def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
-        trial = trial_of(database, first_trial(database))
+        claim = first_trial(database)
+        trial, submitted = trial_of(database, claim), claim.created_at
     assert trial.user_attrs == {
         "slot": 1,
         "facts": {
@@ -76,6 +77,7 @@ def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url:
             "limit_cells": PREPARED.limit.samples // 4,
             "seen": [],
             "beside": [],
+            "submitted": submitted,
         },
     }
 
