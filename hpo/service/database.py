@@ -110,6 +110,7 @@ def open_database(url: str, *, create: bool = True) -> Database:
             skip_table_creation=True,
             skip_compatibility_check=True,
         )
+        storage.engine.dispose()  # Optuna has looked at its tables: by a connection without limit
         sa.event.listen(storage.engine, "connect", _limit_idleness)
     return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
 

@@ -75,6 +75,7 @@ _BY_SQLSTATE = {  # the longest beginning that fits
     "08": UNREACHABLE,
     "25006": READ_ONLY,
     "28": LOGIN,
+    "25P03": UNREACHABLE,  # it was silent in a transaction for too long
     "3D": NO_DATABASE,
     "40001": CONTENDED,
     "40P01": CONTENDED,

@@ -77,7 +77,8 @@ def test_a_cancelled_study_ends_its_workers_and_has_no_answer(cli: Cli, sales_cs
         _, said = running.communicate(timeout=30)
     finally:
         running.kill()
-    assert running.returncode == 0, said
+    assert running.returncode == 5, said
+    assert "the study 'sales' was cancelled" in said
     assert status_of(cli)["state"] == "cancelled"
     ended = hpo_in_process("answer", "sales", "--storage", cli.storage)
     assert ended.code == 5

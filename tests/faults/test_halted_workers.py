@@ -1,6 +1,8 @@
 """Workers that are stopped, drained or cut short: another carries on, with an equal result."""
 
 import signal
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -20,7 +22,7 @@ def test_a_worker_that_slept_past_its_lease_records_nothing_of_it_and_lives_on(
         workers.submit(toml(trials=30, max_steps=3000))
         sleeper = workers.start()
         slot, trial = workers.mid_trial()
-        sleeper.send_signal(signal.SIGSTOP)
+        eventually(lambda: is_halted_without_lock(workers, sleeper), within_s=START_S)
         still = workers.look("SELECT state FROM hpo_slot WHERE number = :slot", slot=slot)
         other = workers.start()
         if still[0][0] == "taken":  # else it had just ended, and another was at work
@@ -60,6 +62,27 @@ def test_a_drained_worker_leaves_its_training_to_another_that_ends_it_with_an_eq
         workers.start()
         workers.wait_for_end()
         assert _networks(workers) == networks
+
+
+def is_halted_without_lock(workers: Fleet, process: subprocess.Popen[str]) -> bool:
+    """Whether the process is now halted; not within a transaction, whose lock SQLite keeps."""
+    process.send_signal(signal.SIGSTOP)
+    if workers.url.startswith("sqlite") and not _can_write(workers.url.removeprefix("sqlite:///")):
+        process.send_signal(signal.SIGCONT)
+        return False
+    return True
+
+
+def _can_write(file: str) -> bool:
+    connection = sqlite3.connect(file, timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _networks(workers: Fleet) -> list[tuple[object, ...]]:

@@ -428,7 +428,7 @@ class Service(RuleBasedStateMachine):
     @rule(batch=batches, worker=st.sampled_from(WORKERS))
     def beat(self, batch: Batch, worker: str) -> None:
         self._both(
-            lambda: beat(self.database, self._identity(worker), "working", batch.claims),
+            lambda: beat(self.database, self._identity(worker), "working", batch.claims)[:2],
             lambda model: model.beat(batch),
         )
 

@@ -54,8 +54,11 @@ def process_of(asked: Asked, *, memory_bytes: float = MANY) -> Iterator[Training
 @pytest.fixture(scope="module")
 def endless() -> Iterator[TrainingProcess]:
     """A process whose trainings take longer than any test."""
-    with process_of(asked_of(tiny_study(**ENDLESS))) as process:
+    with process_of(
+        asked_of(tiny_study(training={"max_steps": 100_000, "patience": 1_000_000}))
+    ) as process:
         train(process, [job()], go_on=refuse_after(is_training(process)))  # torch loads its parts
+        train(process, [])  # by a new process, if that took it too long
         yield process
 
 
@@ -112,7 +115,7 @@ def losses(made: Mapping[Job, Made]) -> dict[Job, bytes]:
     return {j: m.losses_O.tobytes() for j, m in made.items() if isinstance(m, NetworkRecord)}
 
 
-def test_asked_to_stop_it_halts_within_a_second_and_hands_its_states_over(
+def test_asked_to_stop_it_halts_and_hands_its_states_over(
     endless: TrainingProcess,
 ) -> None:
     pid, began = endless.pid, is_training(endless)
@@ -124,7 +127,7 @@ def test_asked_to_stop_it_halts_within_a_second_and_hands_its_states_over(
         return not began()
 
     made, saved = train(endless, [job(0), job(1)], go_on=stop)
-    assert monotonic() - asked_at[0] < 1.0
+    assert monotonic() - asked_at[0] < module.HALT_S, "it was not ended by force"
     assert made == {}
     assert list(saved) == [job(0)], "one thread: the second was not begun"
     assert saved[job(0)].wall_s > 0
@@ -252,7 +255,7 @@ def test_what_it_cannot_begin_is_refused_with_the_reason(endless: TrainingProces
     device = tiny_study(training={"device": "mps"})
     with pytest.raises(UsageError, match="'mps' is not on this machine"):
         endless.begin(asked_of(device))
-    endless.begin(asked_of(tiny_study(**ENDLESS)))
+    endless.begin(asked_of(tiny_study(training={"max_steps": 100_000, "patience": 1_000_000})))
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:
