@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 POLL_S = 0.25
-PATIENCE_S = 600.0  # of one who waits for an answer, as of workers
 FRAME = "frame"
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -214,6 +213,8 @@ class StudyHandle:
         An interrupt stops the workers, keeps all that was trained and raises Interrupted.
         Raises StudyFailed when the study ends without an answer.
         """
+        from hpo.service.patience import PATIENCE_S
+
         with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
             try:
                 self._follow(database, timeout_s, on_progress, on_event)

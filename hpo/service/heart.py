@@ -10,9 +10,10 @@ from typing import Self
 from hpo.errors import DatabaseError
 from hpo.service.claims import Claim, LeaseLost, beat
 from hpo.service.database import Database
+from hpo.service.studies import DELETED
 
 BEAT_S = 1.0
-OVER = ("deleted", "cancelled", "failed")  # what became of a study whose results no one wants
+OVER = (DELETED, "cancelled", "failed")  # what became of a study whose results no one wants
 
 
 class Hold:
@@ -101,7 +102,7 @@ class Heart:
         except DatabaseError:  # what is worked on goes on; the results wait, too
             return
         self._on_beat()
-        state = found.state or "deleted"
+        state = found.state or DELETED
         if hold is not None and (not found.are_held or state in OVER):
             hold.over = state if state in OVER else ""
             hold.lost.set()

@@ -16,6 +16,7 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0  # any time between these, so that 
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+PATIENCE_S = 600.0  # of workers, and of one who waits for an answer
 
 logging.getLogger("stamina").addHandler(logging.NullHandler())  # on_away says it, and once
 

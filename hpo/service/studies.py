@@ -19,7 +19,7 @@ from hpo.spec.answer import Answer, State
 from hpo.spec.study import Study
 
 ENDED = ("done", "cancelled", "failed")
-DELETED = "deleted"  # what progress calls the state of a study that is not there any more
+DELETED = "deleted"  # the state of a study that is not there any more
 MOST_DELETIONS = 10
 VERSIONED = ("hpo", "optuna", "torch", "statsforecast", "numpy")
 

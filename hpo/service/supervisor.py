@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hpo import events
+from hpo.spec.storage import STORAGE
 
 WORKER = "hpo.service.worker"
-STORAGE = "HPO_STORAGE"
 SOON_S = 2.0  # a worker that dies sooner is not likely to live longer when started again
 MOST_SOON = 5  # such deaths in a row
 GRACE_S = 10.0

@@ -140,7 +140,7 @@ class TrainingProcess:
         order: Order,
         wanted: type[Ended],
         *,
-        go_on: GoOn = lambda: True,
+        go_on: GoOn = always,
         hear: Callable[[Reply], None] = lambda _: None,
     ) -> Ended:
         """The wanted reply to an order; `hear` is told what comes before it.

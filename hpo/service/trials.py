@@ -1,6 +1,6 @@
 """Optuna's side of a slot: its trial is made, found again, looked up and told."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ def batch_of(
     numbers = _numbers_by_slot(history, submitted)
     numbers |= {claim.number: claim.trial for claim in claims if claim.trial is not None}
     new = [claim.number for claim in claims if claim.number not in numbers]
-    templates = _templates(prepared, new, history, {"submitted": submitted})
+    templates = _templates(prepared, new, history, submitted)
     for slot, template in zip(new, templates, strict=True):
         made = _create(database, optuna_id, template)
         known[made.number], numbers[slot] = made, made.number
@@ -103,7 +103,7 @@ def _templates(
     prepared: Prepared,
     slots: Sequence[int],
     history: Sequence[FrozenTrial],
-    facts: Mapping[str, object],
+    submitted: float,
 ) -> list[FrozenTrial]:
     """New trials of these slots, suggested one beside the other.
 
@@ -121,7 +121,7 @@ def _templates(
             user_attrs={
                 SLOT: slot,
                 FACTS: _network_and_bound(prepared, params)
-                | {"seen": numbers, "beside": list(slots[:place]), **facts},
+                | {"seen": numbers, "beside": list(slots[:place]), "submitted": submitted},
             },
         )
         for place, (slot, params) in enumerate(zip(slots, suggested, strict=True))

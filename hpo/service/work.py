@@ -161,7 +161,7 @@ class Worker:
 
     def _tell_loss(self, hold: Hold) -> None:
         study = hold.claims[0].study
-        state = hold.over or studies.state(self.database, study) or "deleted"
+        state = hold.over or studies.state(self.database, study) or studies.DELETED
         if state in OVER:
             self.hear(events.StudyLeft(study, self.id, state))
         else:

@@ -18,12 +18,10 @@ from hpo.service import studies, trials
 from hpo.service.database import Database, open_database, without_password
 from hpo.service.log import form_in_force, log_to
 from hpo.service.metrics import Metrics
-from hpo.service.patience import Patience
+from hpo.service.patience import PATIENCE_S, Patience
 from hpo.service.training_process import TrainingProcess
 from hpo.service.work import Refused, Withdrawn, Worker, new_identity
-
-PATIENCE_S = 600.0  # with a database that is away
-STORAGE = "HPO_STORAGE"
+from hpo.spec.storage import STORAGE
 
 
 class Stop(threading.Event):
@@ -105,7 +103,8 @@ def _run(worker: Worker, stop: Stop, hear: events.Hear) -> None:
     except (Withdrawn, Refused, DatabaseError) as error:
         hear(events.WorkerWithdrew(worker.id, str(error)))
         raise
-    reason = f"{stop.signal or 'its parent is gone'}" if stop.is_set() else "nothing left to do"
+    told_to = stop.signal or "its parent is gone"
+    reason = told_to if stop.is_set() else "nothing left to do"
     hear(events.WorkerEnded(worker.id, reason))
 
 

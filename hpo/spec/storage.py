@@ -2,9 +2,10 @@
 
 import os
 
+STORAGE = "HPO_STORAGE"  # the variable that names it
 DEFAULT_STORAGE = "sqlite:///hpo.db"
 
 
 def storage_in_force() -> str:
     """The URL in HPO_STORAGE, else a file in the current folder."""
-    return os.environ.get("HPO_STORAGE") or DEFAULT_STORAGE
+    return os.environ.get(STORAGE) or DEFAULT_STORAGE

@@ -10,7 +10,7 @@ from hpo import events
 from hpo.data.checking import check
 from hpo.service import claims, studies, trials
 from hpo.service.claims import Claim, Settlement, settle, take
-from hpo.service.database import Database, open_database
+from hpo.service.database import Database
 from hpo.service.executor import Asked, Executor, InProcess
 from hpo.service.heart import Heart
 from hpo.service.registry import enroll
@@ -18,6 +18,7 @@ from hpo.service.study_data import to_be_stored
 from hpo.service.work import Worker
 from hpo.spec.study import Study
 from hpo.training.trainer import Trainer
+from tests.integration.service import databases
 from tests.integration.service.databases import change, in_threads, look
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_frame, tiny_study
 
@@ -28,11 +29,8 @@ __all__ = ["change", "in_threads", "look"]
 def opened(url: str, *, create: bool = True) -> Iterator[Database]:
     """A database, open for the length of a `with`."""
     trials.quiet()
-    database = open_database(url, create=create)
-    try:
+    with databases.opened(url, create=create) as database:
         yield database
-    finally:
-        database.close()
 
 
 def submit(
