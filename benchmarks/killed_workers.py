@@ -8,7 +8,6 @@ verdict, plain Optuna's when its budget is spent, so that its last workers may e
 """
 
 import argparse
-import math
 import os
 import random
 import signal
@@ -33,34 +32,13 @@ from optuna.trial import TrialState
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from telling import tell
+from wave_study import Wave
 
 MARK = "KILLED_WORKERS_RUN"  # in the environment of every process of a run, however deep
 PAUSE_S = 0.2
 PEACE_S = 20.0  # in which processes end by themselves once their study is over
 NAME = "killed"
 CONTESTANTS = ("hpo", "plain Optuna")
-STUDY = """
-name = "{name}"
-[data]
-source = "wave.csv"
-target = "y"
-season = 12
-[task]
-lookback = 24
-[space]
-layers = [1, 2]
-cells = [2, 16]
-[training]
-max_steps = 1500
-patience = 1000  # nobody stops early: trials of some tenths of a second
-[budget]
-trials = {trials}
-[validation]
-folds = 2
-seeds = 2
-[search]
-seed = {seed}
-"""
 COLUMNS = {
     "database": "database",
     "workers of": "contestant",
@@ -144,13 +122,8 @@ class Hpo:
         return [sys.executable, "-m", "hpo", *words, "--storage", self.url]
 
     def submit(self) -> None:
-        rows = [
-            f"{10 + math.sin(math.pi * row / 6) + 0.3 * math.sin(row**2)}" for row in range(240)
-        ]
-        (self.folder / "wave.csv").write_text("\n".join(["y", *rows]) + "\n", encoding="utf-8")
-        study = self.folder / "killed.toml"
-        trials, seed = self.ordeal.trials, self.ordeal.seed
-        study.write_text(STUDY.format(name=NAME, trials=trials, seed=seed), encoding="utf-8")
+        wave = Wave(name=NAME, trials=self.ordeal.trials, seed=self.ordeal.seed)
+        study = wave.write(self.folder)
         ended = subprocess.run(
             self._hpo("submit", str(study)), capture_output=True, text=True, check=False
         )

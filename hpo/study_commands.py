@@ -52,7 +52,7 @@ Threads = Annotated[
 IdleExit = Annotated[
     float,
     Parameter(
-        help="end after so many seconds with nothing to do; 0: never",
+        help="without NAME, end after so many seconds with nothing to do; 0: never",
         metavar="SECONDS",
         validator=Number(gte=0),
     ),
@@ -162,8 +162,10 @@ def work(
 
     SIGTERM and Ctrl-C end them within seconds: what they train is kept, others go on with it.
     """
-    from hpo import api, events
+    from hpo import api
+    from hpo.service.log import form_in_force, log_to
 
+    log = log_to(sys.stderr, form=form_in_force())
     stop, heard = threading.Event(), []
 
     def on_signal(number: int, _frame: Any) -> None:
@@ -181,7 +183,7 @@ def work(
         memory_gb=memory_gb,
         metrics_port=metrics_port,
         stop=stop,
-        on_event=lambda event: say([events.sentence(event)], stream=sys.stderr),
+        on_event=log,
     )
     if name and code == 0 and not heard:
         study = api.open_study(name, storage=storage)

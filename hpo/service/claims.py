@@ -77,10 +77,10 @@ def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[
     """The first slots that may be worked on now, at most so many, in one transaction.
 
     The benchmarks come before the trials, the verdict after all of them: each is taken alone. So
-    is a slot whose worker or training process died, and last: a trial that kills cannot condemn its
-    neighbours. Once the study has met an unexpected error, slots that were taken before come alone
-    and last too. The workers that live share the open trials: none takes so many that another has
-    to idle. A queued study is running from its first claim on.
+    is a slot whose worker or training process died, from the second death on last: a trial that
+    kills cannot condemn its neighbours. Once the study has met an unexpected error, slots that were
+    taken before come alone and last too. The workers that live share the open trials: none takes so
+    many that another has to idle. A queued study is running from its first claim on.
     """
     with database.transaction() as connection:
         rows = _together(connection.execute(_next_slots(study, worker, most)).mappings().all())

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from hpo.errors import UnknownStudy, UsageError
 from hpo.service.database import Database, now
+from hpo.service.patience import patient
 from hpo.service.studies import ENDED, outline
 from hpo.service.tables import checkpoints, slots, studies
 from hpo.service.trials import close_orphans
@@ -79,6 +80,7 @@ def cancel(database: Database, name: str) -> None:
         close_orphans(database, outline(database, name).optuna_id)
 
 
+@patient
 def fail(database: Database, name: str, error: str) -> bool:
     """The study ends without an answer; one that has ended stays as it is: then False."""
     with database.transaction() as connection:

@@ -37,7 +37,6 @@ COUNTERS = {
 }
 GAUGES = {
     "hpo_worker_database_away": "1 while the database does not answer, else 0.",
-    "hpo_worker_withdrawn": "1 once the worker has withdrawn itself after failures, else 0.",
     "hpo_worker_up_since_seconds": "When the worker started, in seconds since 1970.",
     "hpo_worker_last_beat_seconds": "When the database last heard it beat, in seconds since 1970.",
 }
@@ -102,10 +101,6 @@ class Metrics:
     def _(self, event: events.WorkerStarted) -> None:
         self._info.info({"worker": event.worker, "version": version("hpo")})
         self._gauges["hpo_worker_up_since_seconds"].set(self._clock())
-
-    @hear.register
-    def _(self, _event: events.WorkerWithdrew) -> None:
-        self._gauges["hpo_worker_withdrawn"].set(1)
 
     @hear.register
     def _(self, _event: events.DatabaseWentAway) -> None:

@@ -2,9 +2,11 @@
 
 import os
 import socket
+from contextlib import suppress
 
 import sqlalchemy as sa
 
+from hpo.errors import DatabaseAway
 from hpo.service.claims import LEASE_S, SILENCE_S
 from hpo.service.database import Database, now
 from hpo.service.patience import patient
@@ -75,8 +77,8 @@ def last_refusal(database: Database, study: str) -> str:
 
 
 def leave(database: Database, worker: str) -> None:
-    """Remove the worker's row."""
-    with database.transaction() as connection:
+    """Remove the worker's row; where the database is away, others will, as of one long silent."""
+    with suppress(DatabaseAway), database.transaction() as connection:
         connection.execute(workers.delete().where(workers.c.id == worker))
 
 

@@ -1,7 +1,7 @@
 """A study's row: submitted, found, opened again and deleted."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +14,7 @@ from hpo.service.claims import AT_WORK
 from hpo.service.database import Database, now, without_password
 from hpo.service.patience import patient
 from hpo.service.study_data import StudyData
+from hpo.service.tables import data as kept_data
 from hpo.service.tables import failures, slots, studies
 from hpo.spec.answer import Answer, State
 from hpo.spec.study import Study
@@ -81,7 +82,6 @@ def submit(
         "spec": study.model_dump_json(),
         "fingerprint": study.fingerprint(),
         "data_fingerprint": data_fingerprint,
-        **asdict(data),
         "versions": json.dumps({name: version(name) for name in VERSIONED}),
         "engine": engine,
         "created_at": now(),
@@ -89,6 +89,7 @@ def submit(
     try:
         with database.transaction() as connection:
             connection.execute(studies.insert().values(row))
+            connection.execute(kept_data.insert().values(study=study.name, **asdict(data)))
             connection.execute(slots.insert(), _slots(study))
     except DatabaseError as error:
         if isinstance(error.__cause__, sa.exc.IntegrityError):  # another submit was faster
@@ -200,14 +201,13 @@ def outline(database: Database, name: str) -> Outline:
 @patient
 def data_of(database: Database, name: str) -> StudyData:
     """What the database keeps of the study's data. Raises UnknownStudy."""
-    kept = [studies.c[field.name] for field in fields(StudyData)]
     with database.reading() as connection:
-        row = connection.execute(sa.select(*kept).where(studies.c.name == name)).mappings().first()
+        query = sa.select(kept_data).where(kept_data.c.study == name)
+        row = connection.execute(query).first()
     if row is None:
         raise _unknown(database, name)
-    parquet = row["data_parquet"]
-    stored = None if parquet is None else bytes(parquet)
-    return StudyData(**{**row, "data_parquet": stored})
+    parquet = None if row.parquet is None else bytes(row.parquet)
+    return StudyData(parquet=parquet, uri=row.uri, sha256=row.sha256)
 
 
 @patient
@@ -226,9 +226,8 @@ def names(database: Database) -> list[str]:
 
 
 def _find(database: Database, name: str) -> Stored | None:
-    light = (column for column in studies.c if column.name != "data_parquet")
     with database.reading() as connection:
-        query = sa.select(*light).where(studies.c.name == name)
+        query = sa.select(studies).where(studies.c.name == name)
         row = connection.execute(query).mappings().first()
     if row is None:
         return None

@@ -22,9 +22,9 @@ DATA_DIR = "HPO_DATA_DIR"
 class StudyData:
     """The data as Parquet, or the URI of their file and the SHA-256 (hex) of its bytes."""
 
-    data_parquet: bytes | None = None
-    data_uri: str | None = None
-    data_sha256: str | None = None
+    parquet: bytes | None = None
+    uri: str | None = None
+    sha256: str | None = None
 
 
 def to_be_stored(
@@ -38,30 +38,30 @@ def to_be_stored(
 
     parquet, file = to_parquet(frame), Path(data.source)
     if len(parquet) <= most_bytes:
-        return StudyData(data_parquet=parquet)
+        return StudyData(parquet=parquet)
     if file.is_file():
-        return StudyData(data_uri=file.resolve().as_uri(), data_sha256=_checksum(file))
+        return StudyData(uri=file.resolve().as_uri(), sha256=_checksum(file))
     if len(parquet) > MOST_FRAME_BYTES:
         raise DataError(
             f"the frame takes {len(parquet) / 2**20:.0f} MiB as Parquet, more than the"
             f" {MOST_FRAME_BYTES / 2**20:.0f} MiB that a database keeps",
             remedy="write it to a Parquet file where the workers find it, and give its path",
         )
-    return StudyData(data_parquet=parquet)
+    return StudyData(parquet=parquet)
 
 
 def load(kept: StudyData, data: Data) -> "pd.DataFrame":
     """The data as they were submitted. Raises DataError where a large file cannot be used."""
     from hpo.data.load import from_parquet, read_file
 
-    if kept.data_parquet is not None:
-        return from_parquet(kept.data_parquet)
-    assert kept.data_uri is not None, "data are kept as Parquet or by URI"
-    file = _find(kept.data_uri)
-    if (found := _checksum(file)) != kept.data_sha256:
+    if kept.parquet is not None:
+        return from_parquet(kept.parquet)
+    assert kept.uri is not None, "data are kept as Parquet or by URI"
+    file = _find(kept.uri)
+    if (found := _checksum(file)) != kept.sha256:
         raise DataError(
             f"the data have changed: their SHA-256 is {found[:12]}..., not"
-            f" {str(kept.data_sha256)[:12]}...",
+            f" {str(kept.sha256)[:12]}...",
             where=str(file),
             remedy="give this worker the file that was submitted",
         )

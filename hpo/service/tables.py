@@ -33,9 +33,6 @@ studies = Table(
     Column("spec", Text, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("data_fingerprint", String(64), nullable=False),
-    Column("data_parquet", LargeBinary),  # small data travel with the study
-    Column("data_uri", Text),  # large data stay where they are
-    Column("data_sha256", String(64)),  # of the file at data_uri
     Column("versions", Text, nullable=False),
     Column("engine", String(20), nullable=False),
     Column("error", Text),
@@ -45,6 +42,15 @@ studies = Table(
     Column("closed_by", String(12)),  # what ended the search before its budget was spent
     Column("benchmark_warnings", Text),
     Column("answer", Text),
+)
+
+data = Table(  # apart from what is often read: SQLite reads a row up to the column asked for
+    "hpo_data",
+    metadata,
+    Column("study", String(120), _study_key(), primary_key=True),
+    Column("parquet", LargeBinary),  # small data travel with the study
+    Column("uri", Text),  # large data stay where they are
+    Column("sha256", String(64)),  # of the file at the URI
 )
 
 slots = Table(

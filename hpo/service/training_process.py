@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
 from time import monotonic
 from typing import TypeVar
 
@@ -67,8 +69,10 @@ class TrainingProcess:
         )
         os.close(orders)
         os.close(replies)
-        self._orders = Connection(self_orders, readable=False)
         self._replies = Connection(self_replies, writable=False)
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._speech = Thread(target=_speak, args=(self_orders, self._orders), daemon=True)
+        self._speech.start()
         self._weight = psutil.Process(self._process.pid)
         self._ticks = self._silent_ticks = 0
 
@@ -120,10 +124,10 @@ class TrainingProcess:
 
     def close(self) -> None:
         """End the process."""
-        for end in (self._orders, self._replies):
-            end.close()
-        self._process.kill()
-        self._process.wait()
+        self._kill()  # first: who speaks to a process that does not listen waits till it is gone
+        self._orders.put(None)
+        self._speech.join()
+        self._replies.close()
 
     def _revive(self, go_on: GoOn) -> None:
         """Start the process again if it is gone, and let it take up the same study."""
@@ -150,7 +154,7 @@ class TrainingProcess:
         """
         refusal: Exception
         try:
-            self._tell(order)
+            self._orders.put(order)
             while go_on():
                 match self._next():
                     case Refused() | Broke() as reply:
@@ -183,7 +187,7 @@ class TrainingProcess:
         """Let the process end what it does, hearing what it has to say; else end the process."""
         until = monotonic() + within_s
         with suppress(ExecutorDied):
-            self._tell(Halt())
+            self._orders.put(Halt())
             while monotonic() < until:
                 match self._next():
                     case Halted() | Finished() | Forecasted() | Ready() | Broke() | Refused():
@@ -191,12 +195,6 @@ class TrainingProcess:
                     case Results() | Half() as reply:
                         hear(reply)
             self._kill()
-
-    def _tell(self, order: Order) -> None:
-        try:
-            self._orders.send(order)
-        except OSError:
-            raise self._death() from None
 
     def _next(self) -> Reply | None:
         """The next reply, None when there is none within a tick. Raises ExecutorDied."""
@@ -246,3 +244,10 @@ class TrainingProcess:
                     f"a training did not end within budget.trial_timeout_s = {job.limit_s:g}",
                     is_over_limit=True,
                 )
+
+
+def _speak(end: int, orders: SimpleQueue[Order | None]) -> None:
+    """Write the orders to a pipe until there are none; that it is broken, its reader is told."""
+    with closing(Connection(end, readable=False)) as pipe, suppress(OSError):
+        while (order := orders.get()) is not None:
+            pipe.send(order)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import FrameType
 
 from hpo import events
-from hpo.errors import DatabaseError, HpoError
+from hpo.errors import HpoError
 from hpo.service import studies, trials
 from hpo.service.database import Database, open_database, without_password
 from hpo.service.log import form_in_force, log_to
@@ -42,7 +42,10 @@ class Stop(threading.Event):
 
 
 def work(options: argparse.Namespace) -> None:
-    """Work as the options say, until the end. Raises HpoError, Withdrawn, Refused."""
+    """Work as the options say, until the end; the log says what that was.
+
+    Raises HpoError, Withdrawn, Refused.
+    """
     identity, stop, metrics = new_identity(), Stop(), Metrics()
     stop.listen()
     log = log_to(sys.stderr, form=form_in_force(), least="warning" if options.quiet else "info")
@@ -69,7 +72,13 @@ def work(options: argparse.Namespace) -> None:
                 hear=hear,
                 on_beat=lambda: metrics.beat(time.time()),
             )
-            _run(worker, stop, hear)
+            hear(events.WorkerStarted(identity, os.getpid(), without_password(database.url)))
+            worker.run()
+        told_to = stop.signal or "its parent is gone"
+        hear(events.WorkerEnded(identity, told_to if stop.is_set() else "nothing left to do"))
+    except (Withdrawn, Refused, HpoError) as error:
+        hear(events.WorkerWithdrew(identity, str(error)))
+        raise
     finally:
         executor.close()
         metrics.close()
@@ -95,19 +104,6 @@ def _opened(
         database.close()
 
 
-def _run(worker: Worker, stop: Stop, hear: events.Hear) -> None:
-    shown = without_password(worker.database.url)
-    hear(events.WorkerStarted(worker.id, os.getpid(), shown))
-    try:
-        worker.run()
-    except (Withdrawn, Refused, DatabaseError) as error:
-        hear(events.WorkerWithdrew(worker.id, str(error)))
-        raise
-    told_to = stop.signal or "its parent is gone"
-    reason = told_to if stop.is_set() else "nothing left to do"
-    hear(events.WorkerEnded(worker.id, reason))
-
-
 def main() -> int:
     """`python -m hpo.service.worker --parent PID ...`, with the database in HPO_STORAGE."""
     parser = argparse.ArgumentParser(prog="python -m hpo.service.worker")
@@ -125,7 +121,6 @@ def main() -> int:
     except Withdrawn:
         return 1
     except HpoError as error:
-        sys.stderr.write(f"worker: {error}\n")
         return error.exit_code
     return 0
 

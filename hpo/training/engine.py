@@ -65,7 +65,9 @@ class Engines:
 
     def trainer_for(self, shape: Shape) -> Trainer:
         """What trains a network of this shape here. Raises UsageError as `resolve_device` does."""
-        wanted = engine_for(self._policy, shape.cells)
+        return self._trainer(engine_for(self._policy, shape.cells))
+
+    def _trainer(self, wanted: Engine) -> Trainer:
         engine: Engine = "native" if wanted == "native" and self._has_native else "torch"
         device = "cpu" if wanted == "native" else resolve_device(self._device_asked)
         if (engine, device) not in self._made:
@@ -73,11 +75,13 @@ class Engines:
         return self._made[engine, device]
 
     def device(self, widest: int) -> str:
-        """The device, with its make, that trains this study's widest networks.
+        """The device, with its make, of this study's widest networks, whose trainer is made.
 
         Raises UsageError when the device asked for is not there.
         """
-        if engine_for(self._policy, (widest,)) == "native":
+        wanted = engine_for(self._policy, (widest,))
+        self._trainer(wanted)
+        if wanted == "native":
             return "cpu"
         return describe_device(resolve_device(self._device_asked))
 

@@ -54,6 +54,8 @@ class TorchTrainer:
 
     def __init__(self, device: str, *, quiet_s: float = QUIET_S) -> None:
         self.device, self.quiet_s = device, quiet_s
+        # The first optimiser loads parts of torch for seconds: now, for a training may be halted.
+        torch.optim.AdamW([torch.zeros(1)])
 
     def train(
         self,

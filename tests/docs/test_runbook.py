@@ -30,7 +30,10 @@ HEADINGS = re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)
 INLINE = [shlex.split(words) for words in re.findall(r"`(hpo(?: [^`]+)?)`", RUNBOOK)]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 COMPOSE = {"exec", "stop", "up", "run", "build", "logs"}
-PROMQL = {"time", "max", "increase", "rate", "sum", "by", "le", "histogram_quantile", "and", "m"}
+PROMQL = {
+    *("time", "max", "increase", "rate", "sum", "by", "le", "histogram_quantile", "and", "m"),
+    *("up", "job", "hpo"),
+}
 
 
 def hpo_words(words: list[str]) -> list[str] | None:

@@ -1,7 +1,6 @@
 """Real workers of a real study: submitted, started, watched from outside, and never left behind."""
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from wave_study import Wave
 
 from tests.commands import Cli
 from tests.integration.service.databases import look
@@ -21,46 +21,12 @@ from tests.waiting import eventually
 START_S = 60.0
 END_S = 240.0
 NAME = "faulty"
-IN_MID_TRIAL = "SELECT number, trial FROM hpo_slot WHERE state = 'taken' AND trial IS NOT NULL"
-TOML = """
-name = "{name}"
-[data]
-source = "wave.csv"
-target = "y"
-season = 12
-[task]
-lookback = 24
-[space]
-layers = [1, 2]
-cells = [2, 8]
-[training]
-max_steps = {max_steps}
-patience = 1000000
-engine = "{engine}"
-device = "cpu"
-[budget]
-trials = {trials}
-[validation]
-folds = 2
-seeds = {seeds}
-[search]
-seed = {seed}
-"""
+IN_A_TRIAL = "SELECT number FROM hpo_slot WHERE state = 'taken' AND kind = 'trial'"
 
 
-def toml(
-    *,
-    name: str = NAME,
-    trials: int = 12,
-    max_steps: int = 1500,
-    engine: str = "native",
-    seeds: int = 2,
-    seed: int = 0,
-) -> str:
+def study(*, name: str = NAME, trials: int = 12, **values: Any) -> Wave:
     """A study of trials of some tenths of a second, or as long as `max_steps` makes them."""
-    return TOML.format(
-        name=name, trials=trials, max_steps=max_steps, engine=engine, seeds=seeds, seed=seed
-    )
+    return Wave(name=name, trials=trials, **values)
 
 
 @dataclass
@@ -76,12 +42,9 @@ class Fleet:
         """The command line on the fleet's database."""
         return Cli(folder=self.folder, storage=self.url)
 
-    def submit(self, text: str) -> None:
+    def submit(self, study: Wave) -> None:
         """Write a study to the database."""
-        rows = [f"{10 + math.sin(math.pi * n / 6) + 0.3 * math.sin(n**2)}" for n in range(240)]
-        (self.folder / "wave.csv").write_text("\n".join(["y", *rows]) + "\n", encoding="utf-8")
-        (self.folder / "study.toml").write_text(text, encoding="utf-8")
-        ended = self.cli("submit", "study.toml")
+        ended = self.cli("submit", study.write(self.folder))
         assert ended.returncode == 0, ended.stderr
 
     def start(self, *, only: str = NAME, quiet: bool = True) -> subprocess.Popen[str]:
@@ -108,9 +71,9 @@ class Fleet:
         """Rows of the database as they are now."""
         return look(self.url, query, **values)
 
-    def mid_trial(self) -> tuple[int, int]:
-        """The first slot and trial that are worked on, as soon as there is one."""
-        return eventually(lambda: self.look(IN_MID_TRIAL), within_s=START_S)[0]
+    def mid_trial(self) -> None:
+        """As soon as a worker works on a trial."""
+        eventually(lambda: self.look(IN_A_TRIAL), within_s=START_S)
 
     def answer(self, name: str = NAME) -> dict[str, Any]:
         """The study's answer, which must be there."""

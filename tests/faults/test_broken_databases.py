@@ -280,7 +280,7 @@ def test_a_study_that_a_full_disk_ended_goes_on_when_there_is_room(
         running.kill()
         raise
     ended = end_of(running)
-    refuse_unclear({"run": ended}, says="worker: the disk is full: .*; make room on it")
+    refuse_unclear({"run": ended}, says="takes no more work: the disk is full: .*; make room on it")
     ballast.unlink()
     again = cli(*words)
     assert again.returncode == 0, again.stderr

@@ -8,32 +8,31 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.fleet import END_S, NAME, START_S, Fleet, fleet, is_gone, toml
+from tests.faults.fleet import END_S, NAME, START_S, Fleet, fleet, is_gone, study
 from tests.waiting import eventually
 
-LONG = toml(engine="torch", max_steps=2000, trials=2, seeds=1)  # seconds a network
+LONG = study(engine="torch", max_steps=2000, trials=2, seeds=1)  # seconds a network
 
 
 @pytest.mark.timeout(400)
 def test_a_worker_that_slept_past_its_lease_records_nothing_of_it_and_lives_on(
     database_url: str, tmp_path: Path
 ) -> None:
+    bound_slots = "SELECT number, trial FROM hpo_slot WHERE state = 'taken' AND trial IS NOT NULL"
     with fleet(database_url, tmp_path) as workers:
-        workers.submit(toml(trials=30, max_steps=3000))
+        workers.submit(LONG)
         sleeper = workers.start()
-        slot, trial = workers.mid_trial()
+        [bound] = eventually(lambda: workers.look(bound_slots), within_s=START_S)
         eventually(lambda: is_halted_without_lock(workers, sleeper), within_s=START_S)
-        still = workers.look("SELECT state FROM hpo_slot WHERE number = :slot", slot=slot)
+        assert workers.look(bound_slots) == [bound]  # one of its two networks is in training
         other = workers.start()
-        if still[0][0] == "taken":  # else it had just ended, and another was at work
-            taken_over = "SELECT number FROM hpo_slot WHERE expiries > 0 AND state = 'ended'"
-            eventually(lambda: workers.look(taken_over), within_s=END_S)
+        taken_over = "SELECT number, trial FROM hpo_slot WHERE expiries > 0 AND state = 'ended'"
+        eventually(lambda: workers.look(taken_over), within_s=END_S)
         sleeper.send_signal(signal.SIGCONT)
         workers.wait_for_end()
         assert (sleeper.returncode, other.returncode) == (0, 0)
-        workers.assert_exact(30)
-        bound = workers.look("SELECT trial FROM hpo_slot WHERE number = :slot", slot=slot)
-        assert bound == [(trial,)]
+        workers.assert_exact(2)
+        assert workers.look(taken_over) == [bound]
 
 
 @pytest.mark.timeout(400)
@@ -99,14 +98,14 @@ def test_a_training_process_that_is_killed_is_started_again_and_costs_no_trial(
     database_url: str, tmp_path: Path
 ) -> None:
     with fleet(database_url, tmp_path) as workers:
-        workers.submit(toml(trials=8, max_steps=4000))
+        workers.submit(LONG)
         worker = workers.start()
         workers.mid_trial()
         [child] = workers.descendants()
         child.kill()
         workers.wait_for_end()
         assert worker.returncode == 0
-        workers.assert_exact(8)
+        workers.assert_exact(2)
         assert workers.look("SELECT count(*) FROM hpo_slot WHERE outcome = 'infeasible'") == [(0,)]
 
 
@@ -130,7 +129,7 @@ def test_every_worker_obeys_the_state_of_the_study(
     at_work = "SELECT count(*) FROM hpo_slot WHERE state = 'taken'"
     ended = "SELECT count(*) FROM hpo_slot WHERE state = 'ended'"
     with fleet(database_url, tmp_path) as workers:
-        workers.submit(toml(trials=200, max_steps=2000))
+        workers.submit(study(trials=200, max_steps=2000))
         for _ in range(2):
             workers.start()
         workers.mid_trial()

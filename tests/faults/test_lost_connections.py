@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.faults.fleet import START_S, fleet, toml
+from tests.faults.fleet import START_S, fleet, study
 from tests.integration.service.conftest import Postgres
 from tests.waiting import eventually
 
@@ -24,7 +24,7 @@ def test_a_server_that_is_away_for_20_seconds_costs_nothing(
     postgres15: Postgres, tmp_path: Path
 ) -> None:
     with fleet(postgres15.url, tmp_path) as workers:
-        workers.submit(toml(trials=24, max_steps=2500))
+        workers.submit(study(trials=24, max_steps=2500))
         for _ in range(2):
             workers.start(quiet=False)
         workers.mid_trial()
@@ -40,7 +40,7 @@ def test_connections_that_are_cut_at_random_cost_nothing(
     postgres15: Postgres, tmp_path: Path
 ) -> None:
     with fleet(postgres15.url, tmp_path) as workers:
-        workers.submit(toml(trials=40, max_steps=1500))
+        workers.submit(study(trials=40, max_steps=1500))
         processes = [workers.start() for _ in range(3)]
         workers.mid_trial()
         cuts, chance = 0, random.Random(0)
@@ -61,7 +61,7 @@ def test_a_worker_that_is_told_to_end_does_not_wait_for_a_server_that_is_away(
     postgres15: Postgres, tmp_path: Path
 ) -> None:
     with fleet(postgres15.url, tmp_path) as workers:
-        workers.submit(toml(trials=24, max_steps=2500))
+        workers.submit(study(trials=24, max_steps=2500))
         worker = workers.start(quiet=False)
         workers.mid_trial()
         postgres15.stop("immediate")

@@ -4,19 +4,18 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.faults.fleet import NAME, Fleet, toml
+from tests.faults.fleet import NAME, Fleet, study
 
 
 def test_of_two_submits_of_one_name_one_wins_and_the_other_is_told(
     database_url: str, tmp_path: Path
 ) -> None:
     writer = Fleet(database_url, tmp_path)
-    writer.submit(toml(name="first"))  # the database is there, and so are the data
+    writer.submit(study(name="first"))  # the database is there, and so are the data
     running = []
     for trials in (11, 13):
-        study = tmp_path / f"{trials}.toml"
-        study.write_text(toml(trials=trials), encoding="utf-8")
-        running.append(writer.cli.start("submit", study))
+        file = study(trials=trials).write(tmp_path, f"{trials}.toml")
+        running.append(writer.cli.start("submit", file))
     said = [process.communicate(timeout=60) for process in running]
     codes = [process.returncode for process in running]
     assert sorted(codes) == [0, 2], said
@@ -34,11 +33,9 @@ def test_the_same_study_submitted_twice_at_one_moment_is_one_study(
     database_url: str, tmp_path: Path
 ) -> None:
     writer = Fleet(database_url, tmp_path)
-    writer.submit(toml(name="first"))
-    (tmp_path / "study.toml").write_text(toml(), encoding="utf-8")
-    running: list[subprocess.Popen[str]] = [
-        writer.cli.start("submit", "study.toml") for _ in range(3)
-    ]
+    writer.submit(study(name="first"))
+    file = study().write(tmp_path)
+    running: list[subprocess.Popen[str]] = [writer.cli.start("submit", file) for _ in range(3)]
     said = [process.communicate(timeout=60) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], said
     assert sum("a new study" in error for _, error in said) == 1

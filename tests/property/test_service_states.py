@@ -54,7 +54,7 @@ NETWORK = NetworkRecord(
     engine="fake",
     device="cpu",
 )
-DATA = StudyData(data_parquet=b"PAR1")
+DATA = StudyData(parquet=b"PAR1")
 OUTCOMES = st.lists(st.sampled_from(["complete", "pruned", "infeasible"]), min_size=4, max_size=4)
 MOST = st.integers(1, 4)
 WORKERS = ("ann", "bob", "cyd")

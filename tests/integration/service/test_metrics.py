@@ -34,7 +34,6 @@ LIFE: list[events.Event] = [
     events.LeaseLost("airline", WORKER, (5, 6)),
     events.DatabaseWentAway(WORKER, "connection refused"),
     events.DatabaseCameBack(WORKER, 21.5),
-    events.WorkerWithdrew(WORKER, "3 failures in a row"),
 ]
 
 COUNTED = {
@@ -51,7 +50,6 @@ COUNTED = {
     "hpo_worker_errors_total": 1,
     "hpo_worker_database_away": 0,
     "hpo_worker_database_away_seconds_total": 21.5,
-    "hpo_worker_withdrawn": 1,
     "hpo_worker_up_since_seconds": STARTED_S,
     "hpo_worker_last_beat_seconds": STARTED_S + 60,
     'hpo_worker_trials_total{outcome="complete"}': 2,

@@ -39,16 +39,16 @@ def test_small_data_are_kept_as_they_are_and_their_file_is_not_asked_for_again(f
     frame = read_file(data)
     kept = to_be_stored(frame, data)
     file.unlink()
-    assert (kept.data_uri, kept.data_sha256) == (None, None)
+    assert (kept.uri, kept.sha256) == (None, None)
     pd.testing.assert_frame_equal(load(kept, data), frame)
 
 
 def test_a_large_file_stays_where_it_is_and_is_read_from_there(file: Path) -> None:
     data = data_at(file)
     kept = kept_by_uri(file)
-    assert kept.data_parquet is None
-    assert kept.data_uri is not None
-    assert kept.data_uri.startswith("file:///")
+    assert kept.parquet is None
+    assert kept.uri is not None
+    assert kept.uri.startswith("file:///")
     pd.testing.assert_frame_equal(load(kept, data), read_file(data))
 
 
@@ -56,8 +56,8 @@ def test_data_of_exactly_the_limit_are_kept(file: Path) -> None:
     data = data_at(file)
     frame = read_file(data)
     size = len(to_parquet(frame))
-    assert to_be_stored(frame, data, most_bytes=size).data_parquet is not None
-    assert to_be_stored(frame, data, most_bytes=size - 1).data_parquet is None
+    assert to_be_stored(frame, data, most_bytes=size).parquet is not None
+    assert to_be_stored(frame, data, most_bytes=size - 1).parquet is None
 
 
 def test_a_large_file_that_was_moved_is_an_error_that_names_the_place_and_the_way_out(
@@ -111,7 +111,7 @@ def test_a_frame_is_kept_however_large_up_to_what_a_database_bears(
 ) -> None:
     data = Data(source="frame", target="y", season=4)
     frame = pd.DataFrame({"y": np.random.default_rng(0).standard_normal(200)})
-    assert to_be_stored(frame, data, most_bytes=FEW).data_parquet is not None
+    assert to_be_stored(frame, data, most_bytes=FEW).parquet is not None
     monkeypatch.setattr(study_data, "MOST_FRAME_BYTES", 100)
     with pytest.raises(DataError, match="more than the") as caught:
         to_be_stored(frame, data, most_bytes=FEW)

@@ -10,6 +10,7 @@ down_revision = "0001"
 def upgrade() -> None:
     """Keep every study and result; only the list of workers, who must start anew, begins empty."""
     op.drop_table("hpo_schema")
+    _move_data()
     _alter_study()
     _alter_slot()
     _create_checkpoint()
@@ -22,11 +23,20 @@ def _study_key() -> sa.ForeignKey:
     return sa.ForeignKey("hpo_study.name", ondelete="CASCADE")
 
 
+def _move_data() -> None:
+    op.create_table(
+        "hpo_data",
+        sa.Column("study", sa.String(120), _study_key(), primary_key=True),
+        sa.Column("parquet", sa.LargeBinary),
+        sa.Column("uri", sa.Text),
+        sa.Column("sha256", sa.String(64)),
+    )
+    op.execute("INSERT INTO hpo_data (study, parquet) SELECT name, data_parquet FROM hpo_study")
+
+
 def _alter_study() -> None:
     with op.batch_alter_table("hpo_study") as study:
-        study.alter_column("data_parquet", existing_type=sa.LargeBinary(), nullable=True)
-        study.add_column(sa.Column("data_uri", sa.Text))
-        study.add_column(sa.Column("data_sha256", sa.String(64)))
+        study.drop_column("data_parquet")
         study.add_column(sa.Column("closed_by", sa.String(12)))
     op.execute("UPDATE hpo_study SET closed_by = 'time limit' WHERE timed_out = 1")
     with op.batch_alter_table("hpo_study") as study:
