@@ -60,12 +60,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Ordeal:
-    """How many workers, how large a budget, how often one of them is killed, and for how long."""
+    """How many workers, how large a budget; how often one is killed, how many, and for how long."""
 
     workers: int
     trials: int
     seed: int
     every_s: float = 1.0
+    most_kills: int | None = None
     longest_s: float = 600.0
 
 
@@ -270,7 +271,8 @@ def endure(contestant: Contestant, ordeal: Ordeal) -> Row:
         fleet.start()
         while not (over := contestant.is_over()) and monotonic() < started + ordeal.longest_s:
             fleet.replace_ended()
-            if monotonic() > started + (kills + 1) * ordeal.every_s:
+            is_due = monotonic() > started + (kills + 1) * ordeal.every_s
+            if is_due and kills != ordeal.most_kills:
                 kills += kill_one(fleet, contestant, chance)
             time.sleep(PAUSE_S)
         wall_s = monotonic() - started
@@ -358,12 +360,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--trials", type=int)
     parser.add_argument("--every", type=float, help="seconds from one kill to the next")
+    parser.add_argument("--kills", type=int, help="how many at most")
     parser.add_argument("--longest", type=float, default=600.0, help="seconds until it is given up")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--databases", type=lambda word: word.split(","), default=["SQLite", "PostgreSQL"]
     )
-    quick = {"workers": 2, "trials": 6, "every": 5.0}
+    quick = {"workers": 2, "trials": 6, "every": 5.0, "kills": 1}
     usual = {"workers": 8, "trials": 100, "every": 1.0}
     parser.set_defaults(**(quick if "--quick" in words else usual))
     return parser.parse_args(words)
@@ -379,6 +382,7 @@ def main() -> int:
         trials=options.trials,
         seed=options.seed,
         every_s=options.every,
+        most_kills=options.kills,
         longest_s=options.longest,
     )
     rows = compare(ordeal, options.databases)

@@ -25,6 +25,7 @@ from time_shares import MAIN, TimeShares, replace_everywhere
 
 from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
+from hpo.data.question import ask
 from hpo.fitting.fit import fit_network
 from hpo.fitting.pool import Pool
 from hpo.search.objective import run_trials
@@ -107,7 +108,7 @@ def _functions(module: ModuleType) -> list[Callable[..., Any]]:
 
 def run_study(source: str, overrides: dict[str, Any], threads: int) -> Found:
     """Run the study by one worker in this process, with a database of its own."""
-    question = api.ask(source, overrides)
+    question = ask(source, overrides)
     study, shares = question.study, TimeShares()
     watch(shares)
     with tempfile.TemporaryDirectory() as folder:

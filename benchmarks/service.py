@@ -37,6 +37,7 @@ from telling import tell
 
 from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
+from hpo.data.question import ask
 from hpo.service import results
 from hpo.service.claims import Settlement, settle, take
 
@@ -84,7 +85,7 @@ STUDY = {
 def start_hpo(url: str, case: Case) -> list[subprocess.Popen[str]]:
     """Submit a study, make its benchmarks, start this project's workers."""
     frame = pd.DataFrame({"y": 10 + np.sin(np.arange(80) * np.pi / 2)})
-    question = api.ask(frame, STUDY | {"budget.trials": case.trials}, name=NAME)
+    question = ask(frame, STUDY | {"budget.trials": case.trials}, name=NAME)
     api.submit_question(question, storage=url)
     with api.opened(url) as database:
         [claim] = take(database, NAME, "benchmark")

@@ -4,11 +4,12 @@ import os
 import threading
 
 from hpo import api
+from hpo.data.question import Question
 from hpo.service.executor import InProcess
 from hpo.service.work import Worker
 
 
-def run_here(question: api.Question, url: str, *, threads: int) -> None:
+def run_here(question: Question, url: str, *, threads: int) -> None:
     """Submit the study to the database and serve it until it has ended."""
     study = api.submit_question(question, storage=url)
     with api.opened(url) as database:

@@ -22,6 +22,7 @@ from study_runs import run_here
 from telling import tell
 
 from hpo import api
+from hpo.data.question import ask
 from hpo.service import batch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,7 @@ Row = dict[str, Any]
 def run_study(name: str, at_once: int, seed: int, options: argparse.Namespace) -> Row:
     """Run one study in this process, with a database of its own."""
     overrides: dict[str, Any] = {"search.seed": seed, **(QUICK if options.quick else {})}
-    question = api.ask(str(ROOT / "studies" / f"{name}.toml"), overrides)
+    question = ask(str(ROOT / "studies" / f"{name}.toml"), overrides)
     batch.NATIVE_TRIALS_AT_ONCE = at_once
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/study.db"

@@ -1,15 +1,14 @@
 """Launch, wait, answer: the only place that wires the rooms together."""
 
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hpo import events
+from hpo.data.question import Question, ask
 from hpo.errors import (
     DatabaseError,
     HpoError,
@@ -21,23 +20,16 @@ from hpo.errors import (
 from hpo.spec.answer import Answer
 from hpo.spec.options import from_keywords
 from hpo.spec.storage import storage_in_force
-from hpo.spec.study import Study, study_name
-from hpo.spec.toml import build_study, read_study
+from hpo.spec.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
-
-    from hpo.data.prepare import Prepared
     from hpo.service.database import Database
     from hpo.service.status import Progress
     from hpo.service.supervisor import Supervisor
 
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 POLL_S = 0.25
-FRAME = "frame"
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 OnProgress = Callable[["Progress"], None]
 OnEvent = Callable[[events.Event], None]
@@ -45,114 +37,6 @@ OnEvent = Callable[[events.Event], None]
 
 def _silent(_: Any) -> None:
     """Tell no one."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A study with its data read, checked and made ready: nothing is trained or stored yet."""
-
-    study: Study
-    frame: "pd.DataFrame"
-    prepared: "Prepared"
-
-
-def ask(source: Any, overrides: Mapping[str, Any] | None = None, *, name: str = "") -> Question:
-    """Read and check a study: a TOML file, a CSV or Parquet file, a Study, or a frame.
-
-    `overrides` are values by dotted key. `name` wins over the file's. Raises SpecError, DataError.
-    """
-    from hpo.data.checking import check
-    from hpo.data.load import from_frame, read_file
-    from hpo.data.prepare import prepare
-
-    named = {"name": name} if name else {}
-    study, stem = _study_of(source, {**(overrides or {}), **named})
-    in_memory = study.data.source == FRAME and not isinstance(source, str | Path | Study)
-    frame = from_frame(source, study.data) if in_memory else read_file(study.data)
-    panel = check(frame, study.data)
-    if not study.name:
-        derived = study_name(stem, _combined(study.fingerprint(), panel.fingerprint))
-        study = study.model_copy(update={"name": derived})
-    return Question(study, frame, prepare(study, panel))
-
-
-def _study_of(source: Any, overrides: dict[str, Any]) -> tuple[Study, str]:
-    if isinstance(source, Study):
-        return build_study(source.model_dump(mode="json"), overrides), Path(source.data.source).stem
-    if not isinstance(source, str | Path):
-        return build_study({"data": {"source": FRAME}}, overrides), FRAME
-    path = Path(source)
-    if path.suffix.lower() == ".toml":
-        return read_study(path, overrides), path.stem
-    if path.suffix.lower() not in DATA_SUFFIXES:
-        raise SpecError(
-            f"cannot tell what {str(path)!r} is",
-            remedy=f"give a study (.toml) or data ({', '.join(DATA_SUFFIXES)})",
-        )
-    if "data.target" not in overrides:
-        raise SpecError(
-            "the column to forecast is not named", where=str(path), remedy="give --target COLUMN"
-        )
-    return build_study({"data": {"source": str(path.resolve())}}, overrides), path.stem
-
-
-def _combined(*fingerprints: str) -> str:
-    import hashlib
-
-    return hashlib.sha256("".join(fingerprints).encode()).hexdigest()
-
-
-def describe(question: Question) -> dict[str, Any]:
-    """What `hpo check` tells: samples, inputs, outputs, season, folds, origins, bound, warnings."""
-    from hpo.sizing.bound import UNBOUNDED, largest_equal_cells
-
-    prepared = question.prepared
-    limit = prepared.limit
-    most = {str(n): largest_equal_cells(n, limit) for n in (1, 2, 3)}
-    return {
-        "ok": True,
-        "study": question.study.name,
-        "rows": len(prepared.panel.values_RF),
-        "series": len(prepared.panel.names),
-        "samples": limit.samples,
-        "inputs": limit.inputs,
-        "outputs": limit.outputs,
-        "season": prepared.season,
-        "lookback": list(prepared.lookbacks),
-        "strategy": prepared.strategy,
-        "transform": prepared.transform_steps,
-        "folds": len(prepared.folds),
-        "origins": [len(fold.origins_O) for fold in prepared.folds],
-        "test_origins": len(prepared.test.origins_O),
-        "bound": {
-            "rule": limit.rule,
-            "alpha": limit.alpha,
-            "cells": {n: None if c == UNBOUNDED else c for n, c in most.items()},
-        },
-        "warnings": list(prepared.warnings),
-    }
-
-
-def benchmark(question: Question) -> dict[str, Any]:
-    """The classical forecasts' scores over the folds' origins and on the test span."""
-    import numpy as np
-
-    from hpo.data.benchmarks import forecast_benchmarks
-    from hpo.sizing.metric import finite_scores
-
-    metric = question.study.task.metric
-    report = forecast_benchmarks(question.prepared)
-    on_folds = {n: np.concatenate(per_fold[:-1]).mean() for n, per_fold in report.losses.items()}
-    on_test = {n: per_fold[-1].mean() for n, per_fold in report.losses.items()}
-    scores, scores_test = finite_scores(on_folds, metric), finite_scores(on_test, metric)
-    return {
-        "study": question.study.name,
-        "metric": metric,
-        "benchmarks": scores,
-        "benchmarks_test": scores_test,
-        "best_benchmark": min(scores, key=lambda n: scores[n]),
-        "warnings": [*question.prepared.warnings, *report.warnings],
-    }
 
 
 @contextmanager
@@ -361,6 +245,7 @@ def launch_question(
 ) -> StudyHandle:
     """`launch` for a question that was asked before."""
     from hpo.service import studies
+    from hpo.service.machine import cores_each, memory_gb_each
     from hpo.service.supervisor import Supervisor, WorkerOptions
     from hpo.training.engine import native_is_available, wants_native
 
@@ -376,8 +261,8 @@ def launch_question(
         on_event(events.NativeEngineMissing(study.name))
     options = WorkerOptions(
         only=study.name,
-        threads=_threads(threads, workers),
-        memory_gb=_memory_gb() / workers,
+        threads=threads or cores_each(workers),
+        memory_gb=memory_gb_each(workers),
         quiet=True,
     )
     supervisor = Supervisor(handle.storage, options, count=workers, hear=on_event)
@@ -438,6 +323,7 @@ def work(
     Raises DatabaseError, UnknownStudy, SpecError.
     """
     from hpo.service import studies
+    from hpo.service.machine import cores_each, memory_gb_each
     from hpo.service.supervisor import Supervisor, WorkerOptions
 
     _refuse_counts(workers=workers, threads=threads)
@@ -447,9 +333,9 @@ def work(
             studies.find(database, name)
     options = WorkerOptions(
         only=name,
-        threads=_threads(threads, workers),
+        threads=threads or cores_each(workers),
         idle_exit_s=idle_exit_s,
-        memory_gb=memory_gb or _memory_gb() / workers,
+        memory_gb=memory_gb or memory_gb_each(workers),
         metrics_port=metrics_port,
     )
     supervisor = Supervisor(url, options, count=workers, hear=on_event)
@@ -479,32 +365,10 @@ def prune(older_s: float, *, storage: str = "") -> list[str]:
     return names
 
 
-def _memory_gb() -> float:
-    """Nine tenths of the machine's memory, or of what its container may use, in GiB."""
-    import psutil
-
-    limits = [psutil.virtual_memory().total]
-    with suppress(OSError, ValueError):  # a number only where there is a limit
-        limits.append(int(CGROUP_LIMIT.read_text(encoding="ascii")))
-    return float(0.9 * min(limits) / 2**30)
-
-
 def _refuse_counts(*, workers: int, threads: int) -> None:
     for option, count, least in (("workers", workers, 1), ("threads", threads, 0)):
         if count < least:
             raise SpecError(f"{option}={count} must be at least {least}")
-
-
-def _threads(asked: int, workers: int) -> int:
-    """As asked, else what leaves the processor's cores to all workers alike."""
-    return asked or max(1, _cores() // workers)
-
-
-def _cores() -> int:
-    """The processor's cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _refuse_missing_device(study: Study) -> None:

@@ -14,7 +14,8 @@ from hpo.cli import AnyName, Json, Storage, print_json, say
 from hpo.spec.options import from_words, options
 
 if TYPE_CHECKING:
-    from hpo.api import Question, StudyHandle
+    from hpo.api import StudyHandle
+    from hpo.data.question import Question
     from hpo.service.status import Progress
     from hpo.spec.answer import Answer
 
@@ -192,11 +193,12 @@ def work(
 
 
 def _opening_lines(question: "Question") -> list[str]:
-    from hpo import api, screen
+    from hpo import screen
+    from hpo.data.question import describe
 
     asked = question.study.question
     head = [f"Question    {asked}"] if asked else []
-    return head + screen.data_lines(api.describe(question))
+    return head + screen.data_lines(describe(question))
 
 
 def _wait(
@@ -231,17 +233,18 @@ def _wait(
 
 
 def _ask(source: str, options: Any) -> "Question":
-    from hpo import api
+    from hpo.data.question import ask
 
     typed = {k: v for k, v in vars(options).items() if v is not None} if options else {}
-    return api.ask(source, from_words(typed), name=typed.get("name", ""))
+    return ask(source, from_words(typed), name=typed.get("name", ""))
 
 
 def check(source: Source, /, *, options: Options = None, json: Json = False) -> int:
     """Read and check the study and its data; train nothing."""
-    from hpo import api, screen
+    from hpo import screen
+    from hpo.data.question import describe
 
-    facts = api.describe(_ask(source, options))
+    facts = describe(_ask(source, options))
     if json:
         print_json(facts)
     else:
@@ -251,9 +254,10 @@ def check(source: Source, /, *, options: Options = None, json: Json = False) -> 
 
 def benchmark(source: Source, /, *, options: Options = None, json: Json = False) -> int:
     """Score the classical forecasts on the study's folds and test span; train no network."""
-    from hpo import api, screen
+    from hpo import screen
+    from hpo.data.question import benchmark_scores
 
-    found = api.benchmark(_ask(source, options))
+    found = benchmark_scores(_ask(source, options))
     if json:
         print_json(found)
     else:

@@ -114,7 +114,7 @@ def test_workers_share_the_cores_unless_told_otherwise(
     each: int,
 ) -> None:
     monkeypatch.setattr("hpo.service.supervisor.Supervisor", NoWorkers)
-    monkeypatch.setattr("hpo.api._cores", lambda: 6)
+    monkeypatch.setattr("hpo.service.machine._cores", lambda: 6)
     hpo.launch(frame, target="sales", storage=sqlite_url, workers=workers, threads=threads)
     assert NoWorkers.started == (workers, each)
 
