@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hpo import events
@@ -97,6 +98,7 @@ class StudyHandle:
         An interrupt stops the workers, keeps all that was trained and raises Interrupted.
         Raises StudyFailed when the study ends without an answer.
         """
+        from hpo.service.answers import answer_of
         from hpo.service.patience import PATIENCE_S
 
         with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
@@ -104,19 +106,29 @@ class StudyHandle:
                 self._follow(database, timeout_s, on_progress, on_event)
             except KeyboardInterrupt:
                 self.close()
-                raise self._interrupted(database, on_event) from None
+                raise self._interrupted(on_event) from None
             finally:
                 self.close()
-        return self.answer()
+            self._refuse_no_answer(database)
+            return database.patience.call(lambda: answer_of(database, self.name))
 
-    def refuse_no_answer(self, state: str) -> None:
-        """Raise StudyFailed, with the reason, for a study that ended without an answer."""
-        if state == "deleted":
+    def refuse_no_answer(self) -> None:
+        """Raise StudyFailed, with the reason, when the study has ended without an answer."""
+        with opened(self.storage, create=False) as database:
+            self._refuse_no_answer(database)
+
+    def _refuse_no_answer(self, database: "Database") -> None:
+        from hpo.service import studies
+        from hpo.service.status import status
+
+        state = studies.state(database, self.name)
+        if state is None:
             raise StudyFailed(f"the study {self.name!r} was deleted while it ran")
         if state == "cancelled":
             raise StudyFailed(f"the study {self.name!r} was cancelled")
         if state == "failed":
-            error = str(self.status()["error"] or "no reason is known").strip()
+            told = database.patience.call(lambda: status(database, self.name))
+            error = str(told["error"] or "no reason is known").strip()
             raise StudyFailed(
                 f"the study {self.name!r} is {state}: {error.splitlines()[-1]}",
                 remedy=f"all of it: hpo status {self.name}" if "\n" in error else "",
@@ -176,10 +188,10 @@ class StudyHandle:
             if not closed and time.monotonic() - started > timeout_s:
                 closed = True
                 with suppress(UsageError):  # it has just ended
-                    life.stop(database, self.name, by=life.BY_TIME)
+                    stop = partial(life.stop, database, self.name, by=life.BY_TIME)
+                    database.patience.call(stop)
                 on_event(events.TimeLimitReached(self.name, timeout_s))
             time.sleep(POLL_S)
-        self.refuse_no_answer(now.state)
 
     def _no_workers(self) -> HpoError:
         """All workers ended before the study did: why, by the exit code of the worst."""
@@ -190,12 +202,17 @@ class StudyHandle:
             remedy="their messages are above; the same command goes on",
         )
 
-    def _interrupted(self, database: "Database", on_event: OnEvent) -> Interrupted:
+    def _interrupted(self, on_event: OnEvent) -> Interrupted:
+        """What is said of it; a database that is away is not waited for."""
         from hpo.service import studies
         from hpo.service.database import without_password
         from hpo.service.status import progress
 
-        now, stored = progress(database, self.name), studies.find(database, self.name)
+        try:
+            with opened(self.storage, create=False) as database:
+                now, stored = progress(database, self.name), studies.find(database, self.name)
+        except HpoError:
+            return Interrupted("interrupted; the same command goes on")
         event = events.StudyInterrupted(
             self.name,
             without_password(self.storage),

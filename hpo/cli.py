@@ -233,7 +233,7 @@ def answer(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
         print_json(found.model_dump(mode="json"))
     else:
         say(screen.answer_lines(found))
-    study.refuse_no_answer(found.state)
+    study.refuse_no_answer()
     return 0
 
 

@@ -2,8 +2,8 @@
 
 import signal
 import sys
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from hpo.cli import AnyName, Json, Storage, print_json, say
+from hpo.errors import DatabaseAway
 from hpo.spec.options import from_words, options
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def run(
         if not quiet:
             say(lines, stream=aside)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is trained is kept
     question = _ask(source, options)
     tell(_opening_lines(question))
     study = api.launch_question(
@@ -165,16 +167,11 @@ def work(
     """
     from hpo import api
     from hpo.service.log import form_in_force, log_to
+    from hpo.service.signals import Stop
 
-    log = log_to(sys.stderr, form=form_in_force())
-    stop, heard = threading.Event(), []
-
-    def on_signal(number: int, _frame: Any) -> None:
-        heard.append(number)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    log, stop = log_to(sys.stderr, form=form_in_force()), Stop()
+    study = api.open_study(name, storage=storage) if name else None
+    stop.listen()
     code = api.work(
         name,
         storage=storage,
@@ -186,10 +183,9 @@ def work(
         stop=stop,
         on_event=log,
     )
-    if name and code == 0 and not heard:
-        study = api.open_study(name, storage=storage)
-        study.refuse_no_answer(study.status()["state"])
-    return 130 if signal.SIGINT in heard else code
+    if study is not None and code == 0 and not stop.signal:
+        study.refuse_no_answer()
+    return 130 if stop.signal == "SIGINT" else code
 
 
 def _opening_lines(question: "Question") -> list[str]:
@@ -215,9 +211,11 @@ def _wait(
     def on_progress(now: "Progress") -> None:
         nonlocal told
         if now.benchmarked and not told:
-            told = True
-            display.close()
-            tell(screen.benchmark_lines(study.answer().benchmarks, asked.task.metric))
+            with suppress(DatabaseAway):  # it is told the next time
+                benchmarks = study.answer().benchmarks
+                told = True
+                display.close()
+                tell(screen.benchmark_lines(benchmarks, asked.task.metric))
         if not quiet:
             display.show(now)
 

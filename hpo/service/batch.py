@@ -17,7 +17,7 @@ from hpo.search.objective import Networks, run_trials
 from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned
 from hpo.search.space import to_candidate
 from hpo.service import checkpoints, results, trials
-from hpo.service.claims import Claim, Settlement, settle
+from hpo.service.claims import Claim, Settlement, refuse_lost, settle
 from hpo.service.database import Database
 from hpo.service.executor import Broken, Executor, ExecutorDied, Made
 from hpo.service.heart import Hold
@@ -96,14 +96,24 @@ class Training:
 
     def record(self) -> None:
         """Record the networks that wait for it. Raises LeaseLost, DatabaseError."""
-        rows, self._waiting, self._recorded_s = self._waiting, [], self._clock()
-        if not rows:
+        if not self._waiting:
             return
+        rows, self._waiting, self._recorded_s = self._waiting, [], self._clock()
         results.record_networks(self.database, self.claims, rows, unbound=self.unbound)
         self.unbound = []
         study, worker = self.claims[0].study, self.claims[0].worker
         training_s = sum(record.wall_s for _, record in rows)
         self.hear(events.NetworksTrained(study, worker, len(rows), training_s))
+
+    def record_or_refuse(self) -> None:
+        """The same; the claims are held, even if nothing waits. Raises LeaseLost, DatabaseError.
+
+        A trial is told by its id, which on SQLite may have become that of a later study's.
+        """
+        if self._waiting:
+            self.record()
+        else:
+            refuse_lost(self.database, self.claims)
 
     def _save(self, job: Job, saved: Saved) -> None:
         self.halted.add(job.trial)
@@ -151,7 +161,7 @@ def end_infeasible(joined: Joined, training: Training, reason: str) -> None:
 
 def end_trials(training: Training, ended: Sequence[tuple[FrozenTrial, Outcome | None]]) -> None:
     """Tell and settle how the trials of the training's claims ended. Raises LeaseLost."""
-    training.record()
+    training.record_or_refuse()
     settlements = []
     for claim, (trial, outcome) in zip(training.claims, ended, strict=True):
         assert outcome is not None, "every trial of the batch has ended by now"

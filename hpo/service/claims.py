@@ -98,7 +98,7 @@ def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[
                 expires_at=now() + LEASE_S,
             )
         )
-        if rows[0]["study_state"] == "queued":
+        if rows[0]["study_state"] == "queued" or rows[0]["started_at"] is None:
             _start(connection, study)
     return [
         Claim(
@@ -117,10 +117,11 @@ def take(database: Database, study: str, worker: str, *, most: int = 1) -> list[
 
 
 def _start(connection: Connection, study: str) -> None:
+    state = sa.case((studies.c.state == "queued", "running"), else_=studies.c.state)
     connection.execute(
         studies.update()
-        .where(studies.c.name == study, studies.c.state == "queued")
-        .values(state="running", started_at=sa.func.coalesce(studies.c.started_at, now()))
+        .where(studies.c.name == study)
+        .values(state=state, started_at=sa.func.coalesce(studies.c.started_at, now()))
     )
 
 
@@ -150,7 +151,11 @@ def _next_slots(study: str, worker: str, most: int) -> sa.Select[Any]:
         .scalar_subquery()
     )
     share = _share(study, worker).label("share")
-    of_study = (studies.c.state.label("study_state"), studies.c.created_at)
+    of_study = (
+        studies.c.state.label("study_state"),
+        studies.c.created_at,
+        studies.c.started_at,
+    )
     return (
         sa.select(slots, *of_study, failed.label("failures"), share)
         .join(studies, studies.c.name == slots.c.study)
@@ -328,6 +333,13 @@ def beat(database: Database, worker: str, state: str, claims: Sequence[Claim] = 
             query = sa.select(studies.c.state).where(studies.c.name == claims[0].study)
             found = connection.execute(query).scalar_one_or_none()
     return Beat(state=found, are_held=len(still) == len(claims), is_known=listed.rowcount > 0)
+
+
+@patient
+def refuse_lost(database: Database, claims: Sequence[Claim]) -> None:
+    """Nothing where all claims are held. Raises LeaseLost."""
+    with database.transaction() as connection:
+        held(connection, claims)
 
 
 def held(connection: Connection, claims: Sequence[Claim]) -> None:

@@ -228,6 +228,7 @@ def _prepare_tables(url: URL, shown: str, *, create: bool) -> None:
 def _one_connection(url: URL) -> Iterator[Connection]:
     engine = sa.create_engine(url, poolclass=sa.NullPool, **_options(url))
     with engine.connect() as connection:
+        sqlite.wait_at_most(connection, CONNECT_TIMEOUT_S)
         yield connection
 
 

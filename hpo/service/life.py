@@ -3,12 +3,14 @@
 What changes the state is one transaction each; workers read it with every claim and every beat.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hpo.errors import UnknownStudy, UsageError
+from hpo.service.claims import Claim, give_back
 from hpo.service.database import Database, now
 from hpo.service.patience import patient
 from hpo.service.studies import ENDED, outline
@@ -77,13 +79,19 @@ def cancel(database: Database, name: str) -> None:
     with database.transaction() as connection:
         connection.execute(checkpoints.delete().where(checkpoints.c.study == name))
     with suppress(UnknownStudy):  # Optuna's half is gone: it was being deleted
-        close_orphans(database, outline(database, name).optuna_id)
+        of = outline(database, name)
+        close_orphans(database, of.optuna_id, of.created_at)
 
 
 @patient
-def fail(database: Database, name: str, error: str) -> bool:
-    """The study ends without an answer; one that has ended stays as it is: then False."""
+def fail(database: Database, name: str, error: str, *, claims: Sequence[Claim] = ()) -> bool:
+    """The study ends without an answer; one that has ended stays as it is: then False.
+
+    `claims` are given back; if all were taken over, nothing happens: False.
+    """
     with database.transaction() as connection:
+        if claims and not give_back(connection, claims):
+            return False
         return fail_within(connection, name, error)
 
 

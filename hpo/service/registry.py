@@ -49,7 +49,10 @@ def join(database: Database, worker: str, study: str, device: str) -> None:
 @patient
 def refuse(database: Database, worker: str, study: str, reason: str) -> None:
     """Write down that the worker cannot work on this study, and why."""
+    of_study = sa.select(studies.c.name).where(studies.c.name == study)
     with database.transaction() as connection:
+        # The study first, as who deletes it does: the other way round is a deadlock.
+        connection.execute(of_study.with_for_update(read=True, key_share=True))
         connection.execute(_refusal(worker, study))
         there = sa.select(studies.c.name, sa.literal(worker), sa.literal(reason), now()).where(
             studies.c.name == study  # not deleted

@@ -50,6 +50,13 @@ class ImmediateSQLite(SQLiteDialect_pysqlite):
         dbapi_conn.isolation_level = None
 
 
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """Wait no longer for a file that others hold."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA busy_timeout = {seconds * 1_000:.0f}")
+
+
 def suspend_foreign_keys(connection: Connection) -> None:
     """Let a table be dropped and made anew without its dependants; before a transaction only."""
     if connection.dialect.name == "sqlite":

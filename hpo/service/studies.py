@@ -52,6 +52,7 @@ class Outline:
     optuna_id: int
     state: State
     error: str
+    created_at: float
 
 
 def submit(
@@ -140,7 +141,8 @@ def _reopen(database: Database, known: Stored) -> None:
     skipped = sa.and_(slots.c.kind == "trial", slots.c.outcome == "skipped")
     with database.transaction() as connection:
         # Slots are locked before the study, as workers do: the other way round is a deadlock.
-        rows = connection.execute(sa.select(slots).where(of_study).with_for_update()).all()
+        locked = sa.select(slots).where(of_study).order_by(slots.c.number).with_for_update()
+        rows = connection.execute(locked).all()
         _refuse_spent(known, [row.outcome for row in rows if row.kind == "trial"])
         reopened = connection.execute(
             studies.update()
@@ -190,12 +192,18 @@ def _unknown(database: Database, name: str) -> UnknownStudy:
 
 def outline(database: Database, name: str) -> Outline:
     """The outline of a study. Raises UnknownStudy."""
-    query = sa.select(studies.c.optuna_id, studies.c.state, studies.c.error)
+    query = sa.select(
+        studies.c.name,
+        studies.c.optuna_id,
+        studies.c.state,
+        sa.func.coalesce(studies.c.error, "").label("error"),
+        studies.c.created_at,
+    )
     with database.reading() as connection:
-        row = connection.execute(query.where(studies.c.name == name)).first()
+        row = connection.execute(query.where(studies.c.name == name)).mappings().first()
     if row is None:
         raise _unknown(database, name)
-    return Outline(name=name, optuna_id=row.optuna_id, state=row.state, error=row.error or "")
+    return Outline(**row)
 
 
 @patient
@@ -279,11 +287,16 @@ def delete(database: Database, name: str) -> None:
     """
     outline(database, name)
     with database.transaction() as connection:
-        connection.execute(studies.update().where(studies.c.name == name).values(state="cancelled"))
+        connection.execute(
+            studies.update()
+            .where(studies.c.name == name)
+            .values(state="cancelled", ended_at=sa.func.coalesce(studies.c.ended_at, now()))
+        )
     _delete_trials(database, name)
     with database.transaction() as connection:
         # Slots are locked before the study, as workers do: the other way round is a deadlock.
-        connection.execute(sa.select(slots.c.number).where(slots.c.study == name).with_for_update())
+        of_study = sa.select(slots.c.number).where(slots.c.study == name)
+        connection.execute(of_study.order_by(slots.c.number).with_for_update())
         connection.execute(studies.delete().where(studies.c.name == name))
 
 
@@ -313,7 +326,7 @@ def ended_before(database: Database, age_s: float) -> list[str]:
 
 @patient
 def seconds_since_start(database: Database, name: str) -> float:
-    """Seconds since a worker first took the study up, by the database's clock."""
+    """Seconds since a worker first took the study up, by the database's clock; 0 if none did."""
     with database.reading() as connection:
         query = sa.select(now() - studies.c.started_at).where(studies.c.name == name)
-        return float(connection.execute(query).scalar_one() or 0.0)
+        return float(connection.execute(query).scalar_one_or_none() or 0.0)

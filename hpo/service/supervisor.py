@@ -1,6 +1,7 @@
 """Worker processes on this machine: started, watched, replaced when they die, stopped."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,7 +60,7 @@ class Supervisor:
         clock: Clock = time.monotonic,
     ) -> None:
         self._url, self._options, self._hear, self._clock = url, options, hear, clock
-        self._soon = [0] * count
+        self._soon, self._was_told = [0] * count, False
         self._started_s = [clock()] * count
         self.processes = [self._start(place) for place in range(count)]
 
@@ -95,10 +96,14 @@ class Supervisor:
     def exit_code(self) -> int:
         """Of the worker that ended worst; 1 for one that was killed."""
         codes = [process.poll() or 0 for process in self.processes]
+        if self._was_told:
+            # A worker that was still starting had not begun to listen.
+            codes = [0 if code == -signal.SIGTERM else code for code in codes]
         return max(code if code >= 0 else 1 for code in codes)
 
     def stop(self) -> None:
         """Ask all workers to keep what they train and end; kill those that do not."""
+        self._was_told = True
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()

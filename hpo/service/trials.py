@@ -14,7 +14,7 @@ from hpo.errors import UnknownStudy
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest_together
-from hpo.service.claims import Claim
+from hpo.service.claims import Claim, refuse_lost
 from hpo.service.database import Database
 from hpo.service.patience import patient
 from hpo.sizing.bound import UNBOUNDED, Limit, capacity, largest_equal_cells, parameters
@@ -56,17 +56,24 @@ def batch_of(
 def _numbers_by_slot(history: Sequence[FrozenTrial], submitted: float) -> dict[int, int]:
     """The number of each slot's trial: of two the first, another was made without a lease.
 
-    Failed ones were closed when their study ended; those of another time of submission were made by
-    a worker that had not heard that its study was deleted, whose id this one has got.
+    Failed ones were closed when their study ended.
     """
     numbered = [
         trial
         for trial in history
-        if SLOT in trial.user_attrs
-        and trial.state != TrialState.FAIL
-        and trial.user_attrs[FACTS]["submitted"] == submitted
+        if SLOT in trial.user_attrs and trial.state != TrialState.FAIL and _is_of(trial, submitted)
     ]
     return {trial.user_attrs[SLOT]: trial.number for trial in reversed(numbered)}
+
+
+def _is_of(trial: FrozenTrial, submitted: float) -> bool:
+    """Whether the trial was made for the study of this time of submission.
+
+    Others were made by a worker that had not heard that its study was deleted, whose id this one
+    has got.
+    """
+    found: float = trial.user_attrs.get(FACTS, {}).get("submitted", submitted)
+    return found == submitted
 
 
 @patient
@@ -87,14 +94,18 @@ def _optunas(database: Database) -> Iterator[None]:
 
 
 @patient
-def close_orphans(database: Database, optuna_id: int) -> None:
+def close_orphans(
+    database: Database, optuna_id: int, submitted: float, *, by: Claim | None = None
+) -> None:
     """Fail trials that still run when all slots have ended, or the study is cancelled.
 
     No slot is theirs: such a trial is made by a worker that lost its lease between taking a slot
-    and making the trial.
+    and making the trial. Raises UnknownStudy, and LeaseLost when the claim `by` is not held.
     """
+    if by is not None:
+        refuse_lost(database, [by])
     for trial in all_trials(database, optuna_id):
-        if not trial.state.is_finished():
+        if not trial.state.is_finished() and _is_of(trial, submitted):
             with _optunas(database), suppress(UpdateFinishedTrialError):  # told meanwhile
                 database.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 

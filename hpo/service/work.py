@@ -8,10 +8,11 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from time import perf_counter
 
 from hpo import events
-from hpo.errors import DatabaseError, HpoError, StudyFailed, UnknownStudy
+from hpo.errors import DatabaseAway, DatabaseError, HpoError, StudyFailed, UnknownStudy
 from hpo.service import results, studies, trials
 from hpo.service.batch import MOST_CRASHES, Training, end_infeasible, run_batch, trials_at_once
 from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle, take
@@ -22,6 +23,7 @@ from hpo.service.failures import record_failure
 from hpo.service.heart import OVER, Heart, Hold
 from hpo.service.joining import Joined, join
 from hpo.service.life import fail
+from hpo.service.patience import Patience
 from hpo.service.registry import enroll, leave, refuse
 from hpo.service.registry import join as register
 from hpo.training.trainer import Stopped
@@ -153,11 +155,21 @@ class Worker:
             release(self.database, claims)
             self._close_trials(claims[0])
             self._tell_loss(hold)
-        except DatabaseError:  # a mishap of this worker's, not of the study: others may go on
-            with suppress(DatabaseError):
-                release(self.database, claims)
-            raise
+        except DatabaseError as error:  # a mishap of this worker's: others may go on
+            self._try_to_release(claims)
+            if isinstance(error, DatabaseAway) or not self._is_unwanted(claims[0]):
+                raise
+            self._tell_loss(hold)
         return True
+
+    def _try_to_release(self, claims: Sequence[Claim]) -> None:
+        """Give the claims back, unless that fails, too: patience has come to its end."""
+        with suppress(DatabaseError):
+            release(replace(self.database, patience=Patience()), claims)
+
+    def _is_unwanted(self, claim: Claim) -> bool:
+        """Whether the claim's study is deleted or being deleted: its rows vanish while it is."""
+        return studies.state(self.database, claim.study) in (None, "cancelled")
 
     def _tell_loss(self, hold: Hold) -> None:
         study = hold.claims[0].study
@@ -168,12 +180,14 @@ class Worker:
             self.hear(events.LeaseLost(study, self.id, tuple(c.number for c in hold.claims)))
 
     def _close_trials(self, claim: Claim) -> None:
-        """Leave no trial running that was made while the study was cancelled."""
+        """Leave no trial running that was made after the study had ended."""
         joined = self._joined
         if joined is None or not _is_of(joined, claim):
             return
-        if studies.state(self.database, claim.study) == "cancelled":
-            trials.close_orphans(self.database, joined.study.optuna_id)
+        # What failed may be opened again: then its trials are carried on.
+        if studies.state(self.database, claim.study) in ("cancelled", "done"):
+            with suppress(UnknownStudy):  # it is being deleted
+                trials.close_orphans(self.database, joined.study.optuna_id, joined.study.created_at)
 
     def _try(self, claims: Sequence[Claim], hold: Hold) -> bool:
         """Work on the claims; False when this worker refuses their study."""
@@ -242,8 +256,9 @@ class Worker:
         settle(self.database, [done], benchmark_warnings=json.dumps(list(report.warnings)))
 
     def _conclude(self, joined: Joined, claim: Claim, training: Training) -> None:
-        trials.close_orphans(self.database, joined.study.optuna_id)
-        answer = conclude(self.database, joined.study.name, joined.prepared, training.at_once)
+        study = joined.study
+        trials.close_orphans(self.database, study.optuna_id, study.created_at, by=claim)
+        answer = conclude(self.database, study.name, joined.prepared, training.at_once)
         training.hold.refuse_if_lost()
         settle(
             self.database,
@@ -252,7 +267,7 @@ class Worker:
             state="done",
             ended_at=now(),
         )
-        self.hear(events.StudyEnded(joined.study.name, "done", ""))
+        self.hear(events.StudyEnded(study.name, "done", ""))
 
     def _bury(self, training: Training, death: ExecutorDied) -> None:
         """The training process is gone: its trials are tried again, each alone."""
@@ -279,7 +294,7 @@ class Worker:
 
     def _fail(self, claims: Sequence[Claim], reason: str) -> None:
         study = claims[0].study
-        if release(self.database, claims) and fail(self.database, study, reason):
+        if fail(self.database, study, reason, claims=claims):
             self.hear(events.StudyEnded(study, "failed", reason))
 
     def _withdraw_if_hopeless(self, reason: str) -> None:

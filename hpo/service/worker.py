@@ -3,65 +3,50 @@
 import argparse
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from types import FrameType
 
 from hpo import events
-from hpo.errors import HpoError
+from hpo.errors import HpoError, UsageError
 from hpo.service import studies, trials
 from hpo.service.database import Database, open_database, without_password
 from hpo.service.log import form_in_force, log_to
 from hpo.service.metrics import Metrics
 from hpo.service.patience import PATIENCE_S, Patience
+from hpo.service.signals import Stop
 from hpo.service.training_process import TrainingProcess
 from hpo.service.work import Refused, Withdrawn, Worker, new_identity
 from hpo.spec.storage import STORAGE
 
 
-class Stop(threading.Event):
-    """Set by SIGINT and SIGTERM, which leave their name; more of them change nothing."""
-
-    signal = ""
-
-    def listen(self) -> None:
-        """Hear the signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        self.signal = signal.Signals(number).name
-        self.set()
-
-
-def work(options: argparse.Namespace) -> None:
+def work(options: argparse.Namespace, log: events.Hear) -> None:
     """Work as the options say, until the end; the log says what that was.
 
     Raises HpoError, Withdrawn, Refused.
     """
     identity, stop, metrics = new_identity(), Stop(), Metrics()
     stop.listen()
-    log = log_to(sys.stderr, form=form_in_force(), least="warning" if options.quiet else "info")
 
     def hear(event: events.Event) -> None:
         log(event)
         metrics.hear(event)
 
     trials.quiet()
-    metrics.serve(options.metrics_port)
-    executor = TrainingProcess(
-        threads=options.threads, memory_bytes=options.memory_gb * 2**30 or math.inf
-    )
+    memory_bytes = options.memory_gb * 2**30 or math.inf
     try:
-        with _opened(options, identity, stop, hear) as database:
-            worker = Worker(
+        metrics.serve(options.metrics_port)
+        with (
+            closing(metrics),
+            closing(
+                TrainingProcess(threads=options.threads, memory_bytes=memory_bytes)
+            ) as executor,
+            _opened(options, identity, stop, hear) as database,
+        ):
+            hear(events.WorkerStarted(identity, os.getpid(), without_password(database.url)))
+            Worker(
                 database,
                 executor,
                 identity=identity,
@@ -71,17 +56,12 @@ def work(options: argparse.Namespace) -> None:
                 idle_exit_s=options.idle_exit,
                 hear=hear,
                 on_beat=lambda: metrics.beat(time.time()),
-            )
-            hear(events.WorkerStarted(identity, os.getpid(), without_password(database.url)))
-            worker.run()
+            ).run()
         told_to = stop.signal or "its parent is gone"
         hear(events.WorkerEnded(identity, told_to if stop.is_set() else "nothing left to do"))
     except (Withdrawn, Refused, HpoError) as error:
         hear(events.WorkerWithdrew(identity, str(error)))
         raise
-    finally:
-        executor.close()
-        metrics.close()
 
 
 @contextmanager
@@ -114,8 +94,14 @@ def main() -> int:
     parser.add_argument("--memory-gb", type=float, default=0.0)
     parser.add_argument("--metrics-port", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="log warnings only")
+    options = parser.parse_args()
     try:
-        work(parser.parse_args())
+        form = form_in_force()
+    except UsageError as error:
+        sys.stderr.write(f"worker: {error}\n")
+        return error.exit_code
+    try:
+        work(options, log_to(sys.stderr, form=form, least="warning" if options.quiet else "info"))
     except Refused as refused:
         return refused.error.exit_code
     except Withdrawn:

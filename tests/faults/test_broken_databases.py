@@ -86,7 +86,7 @@ def end_of(command: subprocess.Popen[str]) -> Ended:
 def refuse_unclear(ended: Mapping[str, Ended], *, says: str) -> None:
     """Each ended with 4 and a message, told once by each process, no traceback and no password."""
     for name, one in ended.items():
-        told = re.findall("^(hpo|worker): ", one.err, re.MULTILINE)
+        told = re.findall("^hpo: |takes no more work", one.err, re.MULTILINE)
         assert (name, one.code, len(told) - len(set(told))) == (name, 4, 0), one
         assert told, one
         assert re.search(says, one.err), one

@@ -20,6 +20,7 @@ from hpo.service import database as module
 from hpo.service import sqlite
 from hpo.service.database import Database, open_database, without_password
 from tests.integration.service.databases import change, in_threads, look, opened, plain_engine
+from tests.integration.service.stage import end, first_trial, submit
 from tests.integration.service.together import in_processes, open_each
 
 
@@ -220,6 +221,28 @@ def test_a_connection_that_was_cut_off_is_replaced(postgres_url: str) -> None:
         ):
             run(database, "SELECT 1")
         run(database, "SELECT 1")
+
+
+def test_a_process_that_falls_silent_in_a_transaction_is_cut_off_with_its_locks(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = sa.text("SELECT state, outcome FROM hpo_slot WHERE number = 1 FOR UPDATE")
+    impatient = f"{postgres_url}&options=-c%20lock_timeout%3D20s"
+
+    def fall_silent() -> None:
+        with halted.transaction() as connection:
+            connection.execute(slot)
+            end(other, claim)  # waits for the lock
+            connection.execute(slot)
+
+    with opened(impatient) as other, opened(postgres_url) as halted:
+        submit(other)
+        claim = first_trial(other)
+        monkeypatch.setattr(module, "MOST_IDLE_MS", 500)  # of connections from now on
+        with pytest.raises(DatabaseAway, match="cannot be reached"):
+            fall_silent()
+        with halted.transaction() as connection:
+            assert connection.execute(slot).all() == [("ended", "complete")]
 
 
 def test_optunas_calls_get_a_new_connection_too(postgres_url: str) -> None:

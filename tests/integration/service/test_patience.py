@@ -2,17 +2,23 @@
 
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import pytest
 import sqlalchemy as sa
 from optuna.study import StudyDirection
 
-from hpo.errors import DatabaseAway, DatabaseError
+from hpo.api import open_study
+from hpo.errors import DatabaseAway, DatabaseError, StudyFailed
+from hpo.service import life, sqlite
 from hpo.service.database import Database
 from hpo.service.patience import Patience, patient
+from hpo.service.registry import enroll, leave
+from hpo.service.status import Progress
 from tests.integration.service.conftest import Postgres
-from tests.integration.service.databases import in_threads, opened
+from tests.integration.service.databases import in_threads, look, opened, plain_engine
+from tests.integration.service.stage import submit, worker
 from tests.waiting import eventually
 
 
@@ -209,3 +215,99 @@ def test_a_statement_that_runs_when_the_server_stops_is_repeated(postgres15: Pos
         worker.join(20)
     assert found == [7]
     assert len(attempts) > 1
+
+
+def with_patience(database: Database) -> tuple[Database, list[DatabaseAway]]:
+    """The database with patience, and the first failure of each wait."""
+    away: list[DatabaseAway] = []
+    return replace(database, patience=Patience(longest_s=60, on_away=away.append)), away
+
+
+def test_leaving_a_server_that_is_away_is_no_error_and_is_not_tried_again(
+    postgres15: Postgres,
+) -> None:
+    with opened(postgres15.url) as known:
+        database, waits = with_patience(known)
+        enroll(database, "ann")
+        postgres15.stop()
+        leave(database, "ann")
+        postgres15.start()
+    assert waits == []
+    assert look(postgres15.url, "SELECT id FROM hpo_worker") == [("ann",)]
+
+
+def test_leaving_a_file_that_others_keep_locked_is_no_error_and_is_not_tried_again(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
+    with opened(sqlite_url) as known, plain_engine(sqlite_url).connect() as other:
+        database, waits = with_patience(known)
+        enroll(database, "ann")
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        leave(database, "ann")
+    assert waits == []
+    assert look(sqlite_url, "SELECT id FROM hpo_worker") == [("ann",)]
+
+
+@dataclass
+class Outage:
+    """A database that is away for so many attempts to use it."""
+
+    attempts: int = 0
+    met: int = 0
+
+    def begin(self) -> None:
+        """Fail the next two."""
+        self.attempts += 2
+
+    def befall_all(self, patch: pytest.MonkeyPatch) -> None:
+        """Let the databases of this process be away when the outage has begun."""
+        translated = Database.translated
+
+        def is_away_or_there(database: Database) -> AbstractContextManager[None]:
+            if self.met < self.attempts:
+                self.met += 1
+                raise DatabaseAway("the server cannot be reached")
+            return translated(database)
+
+        patch.setattr(Database, "translated", is_away_or_there)
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "state"),
+    [(0.0, "queued"), (1e-9, "queued"), (0.0, "done")],
+    ids=["it is followed", "its time is over", "it has ended"],
+)
+def test_who_waits_for_a_study_gets_the_answer_though_the_database_is_away_for_a_moment_while(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, timeout_s: float, state: str
+) -> None:
+    outage = Outage()
+
+    def begin_or_work(now: Progress) -> None:
+        if not outage.met:
+            assert now.state == state
+            outage.begin()
+        elif now.state != "done":
+            worker(database).run()
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        if state == "done":
+            worker(database).run()
+        outage.befall_all(monkeypatch)
+        handle = open_study("tiny", storage=sqlite_url)
+        answer = handle.wait(on_progress=begin_or_work, timeout_s=timeout_s)
+    assert (answer.state, outage.met) == ("done", 2)
+
+
+def test_who_waits_for_a_study_that_fails_is_told_why_though_the_database_is_away_for_a_moment(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage()
+    with opened(sqlite_url) as database:
+        submit(database)
+        life.fail(database, "tiny", "no luck")
+        outage.befall_all(monkeypatch)
+        with pytest.raises(StudyFailed, match="no luck"):
+            open_study("tiny", storage=sqlite_url).wait(on_progress=lambda _: outage.begin())
+    assert outage.met == 2

@@ -1,5 +1,6 @@
 """Real worker processes, really killed."""
 
+import itertools
 import json
 import os
 import signal
@@ -100,6 +101,24 @@ def test_sigterm_gives_the_slot_back_and_ends_the_worker_within_seconds(
     assert look(database_url, "SELECT state FROM hpo_slot WHERE number = 1") == [("open",)]
     assert look(database_url, "SELECT state FROM hpo_study") == [("running",)]
     assert look(database_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
+
+
+def test_signals_that_follow_the_first_do_not_change_how_the_worker_ends(sqlite_url: str) -> None:
+    more = itertools.cycle([signal.SIGINT, signal.SIGTERM])
+    with worker_process(sqlite_url, study=tiny_study(**ENDLESS)) as process:
+        eventually(lambda: look(sqlite_url, IN_MID_TRIAL), within_s=START_S)
+        process.terminate()
+
+        def has_ended() -> bool:
+            process.send_signal(next(more))
+            return process.poll() is not None
+
+        eventually(has_ended, within_s=20)
+        assert process.returncode == 0
+    of_trials = "SELECT DISTINCT state FROM hpo_slot WHERE kind = 'trial' AND outcome IS NULL"
+    assert look(sqlite_url, of_trials) == [("open",)]
+    assert look(sqlite_url, "SELECT state FROM hpo_study") == [("running",)]
+    assert look(sqlite_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
 
 
 def test_a_worker_whose_parent_dies_ends_by_itself(sqlite_url: str) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import psutil
@@ -16,6 +18,7 @@ from hpo.fitting.pool import Job, Saved
 from hpo.search.outcome import NetworkRecord
 from hpo.service import training_process as module
 from hpo.service.executor import Asked, Broken, ExecutorDied, InProcess, Made
+from hpo.service.study_data import StudyData
 from hpo.service.training_process import TrainingProcess
 from hpo.spec.candidate import Candidate
 from hpo.training.trainer import Stopped
@@ -245,6 +248,43 @@ def test_what_it_cannot_begin_is_refused_with_the_reason(endless: TrainingProces
     with pytest.raises(UsageError, match="'mps' is not on this machine"):
         endless.begin(asked_of(device))
     endless.begin(asked_of(tiny_study(training={"max_steps": 100_000, "patience": 1_000_000})))
+
+
+LARGE = replace(asked_of(tiny_study()), data=StudyData(parquet=bytes(20 * 2**20)))
+
+
+@pytest.fixture
+def deaf() -> Iterator[TrainingProcess]:
+    """A process that was halted by force before it has read any order."""
+    process = TrainingProcess(threads=1)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.mark.timeout(30)
+def test_a_process_that_reads_no_order_is_ended_when_it_must_stop(
+    deaf: TrainingProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HALT_S", 0.5)
+    pid, asked = deaf.pid, count()
+    with pytest.raises(Stopped):
+        deaf.begin(LARGE, go_on=refuse_after(lambda: next(asked) == 3))
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.timeout(30)
+def test_a_process_that_reads_no_order_in_time_is_ended_and_the_machine_is_to_blame(
+    deaf: TrainingProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BEGIN_TICKS", 3)
+    pid = deaf.pid
+    with pytest.raises(ExecutorDied, match="were not read within") as caught:
+        deaf.begin(LARGE)
+    assert caught.value.is_local
+    assert not psutil.pid_exists(pid)
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:

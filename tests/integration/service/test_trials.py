@@ -189,6 +189,6 @@ def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
         monkeypatch.undo()
         with pytest.raises(LeaseLost):
             settle(database, [Settlement(claim=lost, outcome="complete")])
-        trials.close_orphans(database, study)
+        trials.close_orphans(database, study, lost.created_at)
         states = [trial.state for trial in trials.all_trials(database, study)]
     assert states == [TrialState.COMPLETE, TrialState.FAIL]

@@ -1,6 +1,8 @@
 """A worker in this process, with a trainer that does as it is told."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,10 @@ import pytest
 
 from hpo import events
 from hpo.errors import DatabaseError, DataError
-from hpo.service import executor, heart, life, results, studies, trials
+from hpo.service import batch, executor, heart, life, results, studies, trials
 from hpo.service.answers import answer_of
 from hpo.service.batch import MOST_CRASHES, MOST_EXPIRIES
-from hpo.service.claims import release
+from hpo.service.claims import Claim, release
 from hpo.service.database import Database
 from hpo.service.executor import InProcess
 from hpo.service.final_race import complete_entrants
@@ -19,6 +21,7 @@ from hpo.service.joining import join
 from hpo.service.registry import workers_of
 from hpo.service.rivals import Rivals
 from hpo.service.status import progress, status
+from hpo.service.work import Withdrawn, Worker
 from hpo.training.trainer import Diverged, OutOfMemory, Shape
 from tests.integration.service.stage import (
     change,
@@ -32,7 +35,7 @@ from tests.integration.service.stage import (
     work_on,
     worker,
 )
-from tests.unit.search.fake_trainer import FakeTrainer, tiny_study
+from tests.unit.search.fake_trainer import FakeTrainer, tiny_prepared, tiny_study
 from tests.waiting import eventually
 
 
@@ -289,6 +292,136 @@ def test_work_on_a_deleted_study_is_dropped(
     assert look(sqlite_url, "SELECT count(*) FROM hpo_network") == [(0,)]
 
 
+def submit_again_with_bob(database: Database) -> Claim:
+    """Delete the study and submit it anew; bob has made the benchmarks and begun a trial."""
+    studies.delete(database, "tiny")
+    submit(database)
+    worker(database, identity="bob")._work_on([claim_of(database, "bob")])
+    claim = claim_of(database, "bob")
+    optuna_id = studies.find(database, "tiny").optuna_id
+    trials.batch_of(database, optuna_id, [claim], tiny_prepared())
+    return claim
+
+
+def bobs_trial(url: str) -> list[tuple[Any, ...]]:
+    """All that is known of the first trial: its slot's part, and Optuna's."""
+    slot = "SELECT state, worker, token, trial, outcome FROM hpo_slot WHERE number = 1"
+    return [*look(url, slot), *look(url, "SELECT state FROM trials WHERE number = 0")]
+
+
+UNTOUCHED = [("taken", "bob", 1, None, None), ("RUNNING",)]
+
+
+def test_a_study_submitted_again_while_a_worker_is_at_the_old_one_is_ended_by_it_exactly(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heart, "BEAT_S", 60.0)  # no beat tells it before it records
+    lost: list[list[tuple[Any, ...]]] = []
+    claims: list[Claim] = []
+
+    def submit_again_once(_: Shape) -> None:
+        if not claims:
+            claims.append(submit_again_with_bob(other))
+
+    def let_bob_leave(event: events.Event) -> None:
+        if isinstance(event, events.LeaseLost):
+            lost.append(bobs_trial(database_url))
+            release(other, claims)
+
+    trainer = FakeTrainer(before=submit_again_once)
+    with opened(database_url) as database, opened(database_url) as other:
+        submit(database)
+        worker(database, trainer, hear=let_bob_leave).run()
+        now = progress(other, "tiny")
+        stored = trials.all_trials(other, studies.find(other, "tiny").optuna_id)
+    assert lost == [UNTOUCHED]
+    assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 6, 0, 0)
+    assert now.networks == len(trainer.trained) - 2, "the two of the old study's trial"
+    assert sorted(trial.user_attrs["slot"] for trial in stored) == list(range(1, 7))
+
+
+def test_a_trial_that_is_ended_late_does_not_end_one_of_the_study_submitted_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_trials = batch.end_trials
+
+    def end_late(training: batch.Training, *words: Any) -> None:
+        training.record()  # nothing is left to be refused with the record
+        submit_again_with_bob(other)
+        end_trials(training, *words)
+
+    with opened(database_url) as database, opened(database_url) as other:
+        submit(database)
+        one = worker(database)
+        claim = first_trial(database, one.id)
+        monkeypatch.setattr(batch, "end_trials", end_late)
+        one._work_on([claim])
+    assert bobs_trial(database_url) == UNTOUCHED
+
+
+@contextmanager
+def running(one: Worker) -> Iterator[None]:
+    """A worker that runs in a thread, and is told to end at the end."""
+    thread = threading.Thread(target=one.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        one.stop.set()
+        thread.join()
+
+
+def test_a_worker_whose_row_was_removed_is_known_again_with_its_study_and_device(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heart, "BEAT_S", 0.02)
+    known = "SELECT id, study, device, state FROM hpo_worker WHERE study IS NOT NULL"
+    is_training, may_end = threading.Event(), threading.Event()
+
+    def hold(_: Shape) -> None:
+        is_training.set()
+        may_end.wait(60)
+
+    with opened(database_url) as database:
+        submit(database)
+        one = worker(database, FakeTrainer(before=hold))
+        with running(one):
+            try:
+                assert is_training.wait(60)
+                change(database_url, "DELETE FROM hpo_worker")
+                at_work = [(one.id, "tiny", "cpu", "working")]
+                eventually(lambda: look(database_url, known) == at_work, within_s=10)
+            finally:
+                may_end.set()
+        assert look(database_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
+
+
+def test_a_worker_whose_heart_stops_withdraws_and_keeps_no_claim(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heart, "BEAT_S", 0.02)
+
+    def break_down(*_: object) -> None:
+        raise KeyError("pulse")
+
+    def stop_the_heart(_: Shape) -> None:
+        monkeypatch.setattr(heart, "beat", break_down)
+        eventually(lambda: one.heart.error, within_s=10)
+
+    trainer = FakeTrainer(before=stop_the_heart)
+    with opened(database_url) as database:
+        submit(database)
+        one = worker(database, trainer)
+        with pytest.raises(Withdrawn, match=r"its heart stopped: KeyError\('pulse'\)"):
+            one.run()
+        assert studies.state(database, "tiny") == "running"
+        assert results.count_networks(database, "tiny") == 0
+    assert trainer.trained == []
+    of_trials = "SELECT DISTINCT state, worker FROM hpo_slot WHERE kind = 'trial'"
+    assert look(database_url, of_trials) == [("open", None)]
+    assert look(database_url, "SELECT count(*) FROM hpo_worker") == [(0,)]
+
+
 def test_a_mishap_of_the_database_ends_the_worker_and_not_the_study(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,19 +458,13 @@ def test_a_worker_with_nothing_to_do_is_still_seen_to_live(
 ) -> None:
     monkeypatch.setattr(heart, "BEAT_S", 0.02)
     beat = "SELECT last_beat FROM hpo_worker"
-    stop = threading.Event()
     with opened(database_url) as database:
         submit(database)
         claim_of(database, "bob")
-        thread = threading.Thread(target=worker(database, stop=stop).run)
-        thread.start()
-        try:
+        with running(worker(database)):
             first = eventually(lambda: look(database_url, beat), within_s=10)
             eventually(lambda: look(database_url, beat) > first, within_s=10)
             assert look(database_url, "SELECT state FROM hpo_worker") == [("idle",)]
-        finally:
-            stop.set()
-            thread.join()
 
 
 def test_a_worker_with_nothing_to_do_for_so_long_ends(database_url: str) -> None:
