@@ -16,7 +16,7 @@ TESTED := hpo
 endif
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
-PYTEST := $(CURDIR)/$(BIN)/pytest -n 2
+PYTEST := $(CURDIR)/$(BIN)/pytest -n 3  # of two cores: real processes are waited for
 
 .PHONY: install run test lint wheel sanitize bench evidence
 

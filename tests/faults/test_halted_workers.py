@@ -11,7 +11,7 @@ import pytest
 from tests.faults.fleet import END_S, NAME, START_S, Fleet, fleet, is_gone, study
 from tests.waiting import eventually
 
-LONG = study(engine="torch", max_steps=2000, trials=2, seeds=1)  # seconds a network
+LONG = study(engine="torch", max_steps=1500, trials=2, seeds=1)  # more than a second a network
 
 
 @pytest.mark.timeout(400)

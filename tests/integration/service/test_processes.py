@@ -65,7 +65,7 @@ def freeze_in_mid_trial(url: str, process: subprocess.Popen[bytes]) -> tuple[int
 def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
     database_url: str,
 ) -> None:
-    slow = tiny_study(training={"max_steps": 1500, "patience": 100_000})
+    slow = tiny_study(budget={"trials": 3}, training={"max_steps": 1500, "patience": 100_000})
     with worker_process(database_url, study=slow) as process:
         slot, trial = freeze_in_mid_trial(database_url, process)
         process.kill()
@@ -76,10 +76,10 @@ def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
     with opened(database_url) as database:
         worker(database, TorchTrainer("cpu")).run()
         now = progress(database, "tiny")
-        assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 6, 0, 0)
+        assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 3, 0, 0)
         stored = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
-        assert [t.number for t in stored] == list(range(6))
-        assert sorted(t.user_attrs["slot"] for t in stored) == list(range(1, 7))
+        assert [t.number for t in stored] == list(range(3))
+        assert sorted(t.user_attrs["slot"] for t in stored) == list(range(1, 4))
         assert all(t.state.is_finished() for t in stored)
         assert now.networks == results.count_networks(database, "tiny")
     after = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
