@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 PYTEST := $(CURDIR)/$(BIN)/pytest -n 3  # of two cores: real processes are waited for
 
-.PHONY: install run test lint wheel sanitize bench evidence
+.PHONY: install run test lint wheel sanitize bench evidence evidence-of-speed evidence-of-service
 
 install: $(VENV)/installed
 
@@ -39,11 +39,14 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/profile_study.py
+	$(BIN)/python benchmarks/service.py --workers 1,8 --databases PostgreSQL
 
-# The numbers that docs/evidence/speed.md rests on: half an hour.
+# The numbers that the pages in docs/evidence rest on: an hour and a half.
+evidence: evidence-of-speed evidence-of-service
+
 EVIDENCE := docs/evidence/speed
 AS_AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
-evidence: $(VENV)/installed-dev
+evidence-of-speed: $(VENV)/installed-dev
 	mkdir -p $(EVIDENCE)
 	$(BIN)/python benchmarks/engine.py > $(EVIDENCE)/steps.txt
 	$(BIN)/python benchmarks/engine.py --threads 2 --layers 1 --rounds 30 > $(EVIDENCE)/steps-two-threads.txt
@@ -56,6 +59,12 @@ evidence: $(VENV)/installed-dev
 	--batch 32,128 --rounds 3 > $(EVIDENCE)/steps-shapes.txt
 	$(BIN)/python benchmarks/engine.py --cells 64,96,128 --layers 2,3 --steps 12,48 --rounds 3 \
 	> $(EVIDENCE)/steps-limit.txt
+
+SERVICE_EVIDENCE := docs/evidence/service
+evidence-of-service: $(VENV)/installed-dev
+	mkdir -p $(SERVICE_EVIDENCE)
+	$(BIN)/python benchmarks/service.py > $(SERVICE_EVIDENCE)/shared-studies.txt
+	$(BIN)/python benchmarks/killed_workers.py > $(SERVICE_EVIDENCE)/killed-workers.txt
 
 # One file in dist/ for this system and kind of processor, and for Python 3.11 and all later ones.
 wheel: $(BIN)/python

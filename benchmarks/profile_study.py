@@ -30,7 +30,7 @@ from hpo.fitting.fit import fit_network
 from hpo.fitting.pool import Pool
 from hpo.search.objective import run_trials
 from hpo.search.suggestion import suggest_together
-from hpo.service import claims, conclusion, registry, results, studies, trials
+from hpo.service import claims, conclusion, registry, results, studies, taking, trials
 from hpo.training.native_trainer import NativeTrainer
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Predictor
@@ -62,7 +62,7 @@ def watch(shares: TimeShares) -> None:
     for name in ("do_begin", "do_execute", "do_executemany", "do_commit", "do_rollback"):
         shares.wrap_method(DefaultDialect, name, SQL)
     _start_and_mark(shares)
-    for module in (claims, registry, results, studies, trials):
+    for module in (claims, registry, results, studies, taking, trials):
         for function in _functions(module):
             shares.wrap_everywhere(function, STORAGE)
 
@@ -80,7 +80,7 @@ def _watch_trainer(shares: TimeShares, trainer: Any) -> None:
 
 
 def _start_and_mark(shares: TimeShares) -> None:
-    take, settle = claims.take, claims.settle
+    take, settle = taking.take, claims.settle
 
     def start_and_take(*args: Any, **kwargs: Any) -> list[claims.Claim]:
         shares.start()

@@ -39,7 +39,8 @@ from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
 from hpo.data.question import ask
 from hpo.service import results
-from hpo.service.claims import Settlement, settle, take
+from hpo.service.claims import Settlement, settle
+from hpo.service.taking import take
 
 FOLDER = Path(__file__).resolve().parent
 NETWORKS = 2  # of a trial of this project: two folds, one seed

@@ -164,11 +164,11 @@ class StudyHandle:
 
     def delete(self) -> None:
         """Remove the study with all its trials; the workers this handle started end first."""
-        from hpo.service import studies
+        from hpo.service import deletion
 
         self.close()
         with opened(self.storage, create=False) as database:
-            studies.delete(database, self.name)
+            deletion.delete(database, self.name)
 
     def _follow(
         self, database: "Database", timeout_s: float, on_progress: OnProgress, on_event: OnEvent
@@ -302,13 +302,13 @@ def submit_question(
     question: Question, *, storage: str = "", on_event: OnEvent = _silent
 ) -> StudyHandle:
     """`submit` for a question that was asked before."""
-    from hpo.service import studies
+    from hpo.service import studies, submission
     from hpo.service.study_data import to_be_stored
     from hpo.training.engine import resolve_engine
 
     study, url = question.study, storage or storage_in_force()
     with opened(url) as database:
-        is_new = studies.submit(
+        is_new = submission.submit(
             database,
             study,
             data=to_be_stored(question.frame, study.data),
@@ -373,12 +373,12 @@ def upgrade(*, storage: str = "") -> tuple[str, str]:
 
 def prune(older_s: float, *, storage: str = "") -> list[str]:
     """Remove the studies that ended more than `older_s` seconds ago; their names."""
-    from hpo.service import studies
+    from hpo.service import deletion, studies
 
     with opened(storage or storage_in_force(), create=False) as database:
         names = studies.ended_before(database, older_s)
         for name in names:
-            studies.delete(database, name)
+            deletion.delete(database, name)
     return names
 
 

@@ -15,7 +15,7 @@ from hpo import events
 from hpo.errors import DatabaseAway, DatabaseError, HpoError, StudyFailed, UnknownStudy
 from hpo.service import results, studies, trials
 from hpo.service.batch import MOST_CRASHES, Training, end_infeasible, run_batch, trials_at_once
-from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle, take
+from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle
 from hpo.service.conclusion import conclude
 from hpo.service.database import Database, now
 from hpo.service.executor import Broken, Executor, ExecutorDied, is_local
@@ -26,6 +26,7 @@ from hpo.service.life import fail
 from hpo.service.patience import Patience
 from hpo.service.registry import enroll, leave, refuse
 from hpo.service.registry import join as register
+from hpo.service.taking import take
 from hpo.training.trainer import Stopped
 
 SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.05, 1.0

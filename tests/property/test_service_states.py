@@ -27,12 +27,13 @@ from sqlalchemy.engine import Connection
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy, UsageError
 from hpo.search.outcome import NetworkRecord
-from hpo.service import life, registry, studies, trials
-from hpo.service.claims import Claim, LeaseLost, Settlement, beat, release, settle, take
+from hpo.service import deletion, life, registry, submission, trials
+from hpo.service.claims import Claim, LeaseLost, Settlement, beat, release, settle
 from hpo.service.database import Database, now
 from hpo.service.failures import record_failure
 from hpo.service.results import record_networks
 from hpo.service.study_data import StudyData
+from hpo.service.taking import take
 from hpo.spec.study import Study
 from tests.integration.service.databases import opened
 from tests.unit.search.fake_trainer import tiny_study
@@ -340,7 +341,7 @@ class Service(RuleBasedStateMachine):
     def _submit(self, trials: int, data: str) -> None:
         study = self._study(trials)
         self._both(
-            lambda: studies.submit(
+            lambda: submission.submit(
                 self.database, study, data=DATA, data_fingerprint=data, engine="torch"
             ),
             lambda model: model.submit(trials=trials, data=data),
@@ -551,7 +552,7 @@ class Service(RuleBasedStateMachine):
 
     def delete(self) -> None:
         self._both(
-            lambda: studies.delete(self.database, self.name),
+            lambda: deletion.delete(self.database, self.name),
             lambda model: model.delete(),
             lambda model: setattr(model, "state", "cancelled"),
         )

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 from hpo import events
 from hpo.data.checking import check
-from hpo.service import claims, studies, trials
-from hpo.service.claims import Claim, Settlement, settle, take
+from hpo.service import claims, submission, trials
+from hpo.service.claims import Claim, Settlement, settle
 from hpo.service.database import Database
 from hpo.service.executor import Asked, Executor, InProcess
 from hpo.service.heart import Heart
 from hpo.service.registry import enroll
 from hpo.service.study_data import to_be_stored
+from hpo.service.taking import take
 from hpo.service.work import Worker
 from hpo.spec.study import Study
 from hpo.training.trainer import Trainer
@@ -38,7 +39,7 @@ def submit(
 ) -> bool:
     """Submit a tiny study (or this one) with its data; True when it is new."""
     asked, frame = study or tiny_study(), tiny_frame(seed=seed)
-    return studies.submit(
+    return submission.submit(
         database,
         asked,
         data=to_be_stored(frame, asked.data),

@@ -14,13 +14,14 @@ from hpo.service import heart, results, studies, trials
 from hpo.service.advice import engines_that_differ
 from hpo.service.answers import answer_of
 from hpo.service.batch import NATIVE_TRIALS_AT_ONCE, trials_at_once
-from hpo.service.claims import LeaseLost, beat, release, take
+from hpo.service.claims import LeaseLost, beat, release
 from hpo.service.database import Database
 from hpo.service.executor import InProcess
 from hpo.service.failures import record_failure
 from hpo.service.registry import enroll, join
 from hpo.service.results import Origin
 from hpo.service.status import progress
+from hpo.service.taking import take
 from hpo.training.device import use_threads
 from hpo.training.torch_trainer import TorchTrainer
 from hpo.training.trainer import Diverged, Shape

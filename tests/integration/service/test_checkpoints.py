@@ -10,7 +10,7 @@ import pytest
 from hpo import events
 from hpo.fitting import pool
 from hpo.fitting.pool import Job, Saved
-from hpo.service import checkpoints, studies
+from hpo.service import checkpoints, deletion, studies
 from hpo.service.checkpoints import keep, saved_of
 from hpo.service.claims import Claim, LeaseLost
 from hpo.service.database import Database
@@ -72,7 +72,7 @@ def test_states_go_with_their_study(database_url: str, how: str) -> None:
         submit(database)
         keep(database, [first_trial(database)], JOB, HALF)
         if how == "delete":
-            studies.delete(database, "tiny")
+            deletion.delete(database, "tiny")
         else:
             change(database_url, "DELETE FROM hpo_study")
     if how == "delete" or database_url.startswith("postgres"):

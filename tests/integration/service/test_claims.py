@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 
 from hpo.search.outcome import NetworkRecord
-from hpo.service import life, results, studies
-from hpo.service.claims import (
-    LEASE_S,
-    Claim,
-    LeaseLost,
-    Settlement,
-    beat,
-    release,
-    settle,
-    take,
-)
+from hpo.service import deletion, life, results, studies
+from hpo.service.claims import LEASE_S, Claim, LeaseLost, Settlement, beat, release, settle
 from hpo.service.database import Database
 from hpo.service.registry import enroll
+from hpo.service.taking import take
 from tests.integration.service.stage import (
     bind,
     change,
@@ -156,7 +148,7 @@ def lose_and_write(url: str, write: Callable[[Database, Claim], None], how: str)
         elif how == "released":
             release(database, [lost])
         else:
-            studies.delete(database, "tiny")
+            deletion.delete(database, "tiny")
         before = everything(url)
         with pytest.raises(LeaseLost):
             write(database, lost)
@@ -210,7 +202,7 @@ def test_a_beat_extends_the_lease_and_tells_the_studys_state(database_url: str) 
         claim_of(database, "bob")
         assert beat(database, "ann", "working", [claim])[:2] == ("running", False)
         assert beat(database, "ann", "idle")[:2] == (None, True)
-        studies.delete(database, "tiny")
+        deletion.delete(database, "tiny")
         assert beat(database, "ann", "working", [claim])[:2] == (None, False)
 
 

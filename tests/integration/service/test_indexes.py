@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from hpo.fitting.pool import Job, Saved
 from hpo.search.outcome import NetworkRecord
-from hpo.service import checkpoints, claims, failures, registry, results, status, studies
+from hpo.service import checkpoints, claims, failures, registry, results, status, studies, taking
 from hpo.service.claims import Settlement
 from hpo.service.database import Database
 from hpo.service.tables import checkpoints as kept
@@ -133,9 +133,9 @@ def _scans(node: dict[str, Any]) -> Iterator[str]:
 
 def work_on(database: Database, study: str, worker: str) -> None:
     """All that a worker asks of the database for its trials."""
-    [benchmark] = claims.take(database, study, worker)
+    [benchmark] = taking.take(database, study, worker)
     claims.settle(database, [Settlement(claim=benchmark, outcome="complete")])
-    taken = claims.take(database, study, worker, most=3)
+    taken = taking.take(database, study, worker, most=3)
     assert len(taken) > 1
     first, second, *others = taken
     claims.beat(database, worker, "training", taken)

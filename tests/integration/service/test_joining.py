@@ -8,7 +8,7 @@ from hpo import events
 from hpo.data.checking import check
 from hpo.data.load import read_file
 from hpo.errors import DataError, UnknownStudy, UsageError
-from hpo.service import joining, life, studies, work
+from hpo.service import joining, life, studies, submission, work
 from hpo.service.database import Database
 from hpo.service.executor import InProcess
 from hpo.service.joining import join
@@ -177,7 +177,7 @@ def moved(database: Database, folder: Path) -> Path:
     tiny_frame().to_csv(file, index=False)
     asked = tiny_study(data={"source": str(file)}, budget={"trials": 1})
     frame = read_file(asked.data)
-    studies.submit(
+    submission.submit(
         database,
         asked,
         data=to_be_stored(frame, asked.data, most_bytes=10),

@@ -10,9 +10,10 @@ from optuna.trial import TrialState
 from hpo.errors import UnknownStudy, UsageError
 from hpo.service import conclusion, heart, life, results, studies, trials, work
 from hpo.service.answers import answer_of
-from hpo.service.claims import beat, release, take
+from hpo.service.claims import beat, release
 from hpo.service.database import Database
 from hpo.service.status import progress, status
+from hpo.service.taking import take
 from hpo.spec.answer import Answer
 from hpo.training.trainer import Diverged, Shape
 from tests.integration.service.stage import (

@@ -6,12 +6,13 @@ import sqlalchemy as sa
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
-from hpo.service import life, studies, trials
-from hpo.service.claims import Settlement, release, settle, take
+from hpo.service import deletion, life, studies, trials
+from hpo.service.claims import Settlement, release, settle
 from hpo.service.database import Database
 from hpo.service.failures import last_trace, record_failure
 from hpo.service.registry import enroll, join
 from hpo.service.status import progress, status
+from hpo.service.taking import take
 from tests.integration.service.stage import (
     change,
     claim_of,
@@ -95,7 +96,7 @@ def test_an_unknown_study_is_an_error_that_names_those_there_are(database_url: s
             studies.find(database, "big")
         submit(database)
         with pytest.raises(UnknownStudy, match="tiny"):
-            studies.delete(database, "big")
+            deletion.delete(database, "big")
 
 
 def test_a_failed_study_is_opened_again_and_an_ended_one_does_not_fail(database_url: str) -> None:
@@ -260,7 +261,7 @@ def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
         worker(database).run()
         assert studies.state(database, "tiny") == "done"
         enroll_on(database, "ann")
-        studies.delete(database, "tiny")
+        deletion.delete(database, "tiny")
         assert progress(database, "tiny").state == studies.DELETED
         tables = set(sa.inspect(database.engine).get_table_names()) - kept
         rows = {t: look(database_url, f"SELECT count(*) FROM {t}")[0][0] for t in tables}  # noqa: S608
@@ -274,7 +275,7 @@ def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> 
     with opened(database_url) as database:
         submit(database)
         optuna.delete_study(study_name="tiny", storage=database.storage)
-        studies.delete(database, "tiny")
+        deletion.delete(database, "tiny")
         assert studies.names(database) == []
 
 
@@ -288,7 +289,7 @@ def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
             if place < len(ones):
                 ones[place].run()
             else:
-                studies.delete(database, "tiny")
+                deletion.delete(database, "tiny")
 
         assert in_threads(3, act) == [None] * 3
     assert look(database_url, "SELECT count(*) FROM trials") == [(0,)]

@@ -10,7 +10,7 @@ import pytest
 
 from hpo import events
 from hpo.errors import DatabaseError, DataError
-from hpo.service import batch, executor, heart, life, results, studies, trials
+from hpo.service import batch, deletion, executor, heart, life, results, studies, trials
 from hpo.service.answers import answer_of
 from hpo.service.batch import MOST_CRASHES, MOST_EXPIRIES
 from hpo.service.claims import Claim, release
@@ -284,7 +284,7 @@ def test_work_on_a_deleted_study_is_dropped(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heart, "BEAT_S", 0.05)
-    trainer = FakeTrainer(before=lambda _: studies.delete(database, "tiny"))
+    trainer = FakeTrainer(before=lambda _: deletion.delete(database, "tiny"))
     with opened(sqlite_url) as database:
         submit(database)
         worker(database, trainer).run()
@@ -294,7 +294,7 @@ def test_work_on_a_deleted_study_is_dropped(
 
 def submit_again_with_bob(database: Database) -> Claim:
     """Delete the study and submit it anew; bob has made the benchmarks and begun a trial."""
-    studies.delete(database, "tiny")
+    deletion.delete(database, "tiny")
     submit(database)
     worker(database, identity="bob")._work_on([claim_of(database, "bob")])
     claim = claim_of(database, "bob")

@@ -4,8 +4,8 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hpo.service.claims import take
 from hpo.service.database import open_database, upgrade
+from hpo.service.taking import take
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
