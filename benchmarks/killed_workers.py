@@ -29,9 +29,8 @@ import postgres
 import psutil
 import sqlalchemy as sa
 from optuna.trial import TrialState
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from telling import tell
+from telling import table_of, tell
 from wave_study import Wave
 
 MARK = "KILLED_WORKERS_RUN"  # in the environment of every process of a run, however deep
@@ -339,17 +338,11 @@ def _database(server: postgres.Server | None) -> Iterator[str]:
 
 def table(rows: Sequence[Row], ordeal: Ordeal) -> Table:
     """The rows as people read them."""
-    shown = Table(
-        title=f"{ordeal.workers} workers, one killed every {ordeal.every_s:g} s, a budget of"
-        f" {ordeal.trials} trials",
-        box=SIMPLE_HEAD,
+    title = (
+        f"{ordeal.workers} workers, one killed every {ordeal.every_s:g} s, a budget of"
+        f" {ordeal.trials} trials"
     )
-    for header in COLUMNS:
-        shown.add_column(header, justify="right")
-    for row in rows:
-        cells = [row[key] for key in COLUMNS.values()]
-        shown.add_row(*(f"{c:.1f}" if isinstance(c, float) else str(c) for c in cells))
-    return shown
+    return table_of(rows, COLUMNS, title=title)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

@@ -24,9 +24,8 @@ from typing import Any
 
 import numpy as np
 from peer_work import Work
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from telling import tell
+from telling import table_of, tell
 
 FOLDER = Path(__file__).resolve().parent
 ENVIRONMENT = FOLDER.parent / "build" / "peers-venv"
@@ -142,18 +141,13 @@ def compare(options: argparse.Namespace) -> list[Row]:
 
 def table(rows: Sequence[Row], options: argparse.Namespace, floor: float) -> Table:
     """The rows as people read them."""
-    shown = Table(
+    return table_of(
+        rows,
+        COLUMNS,
         title=f"{options.max_steps} steps of {options.batch} windows of {options.lookback} values,"
         f" {options.threads} threads",
         caption=f"no forecast of this series can have a mean absolute error below {floor:.3f}",
-        box=SIMPLE_HEAD,
     )
-    for header in COLUMNS:
-        shown.add_column(header, justify="right", no_wrap=True)
-    for row in rows:
-        cells = [row[key] for key in COLUMNS.values()]
-        shown.add_row(*(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells))
-    return shown
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

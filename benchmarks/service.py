@@ -28,12 +28,11 @@ import numpy as np
 import pandas as pd
 import plain_optuna
 import postgres
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from service_child import TRAINING_S
-from telling import tell
+from telling import cell, table_of, tell
 
 from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
@@ -215,22 +214,8 @@ def cases(options: argparse.Namespace) -> list[tuple[str, Case]]:
 
 def table(rows: Sequence[Row]) -> Table:
     """The rows as people read them."""
-    shown = Table(
-        title="trials that sleep; statements, commits and the database's CPU of one trial",
-        box=SIMPLE_HEAD,
-    )
-    for header in COLUMNS:
-        shown.add_column(header.strip(), justify="right")
-    for row in rows:
-        cells = [row[key] for key in COLUMNS.values()]
-        shown.add_row(*(_cell(cell) for cell in cells))
-    return shown
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.3g}"
-    return str(value)
+    title = "trials that sleep; statements, commits and the database's CPU of one trial"
+    return table_of(rows, COLUMNS, title=title)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -263,7 +248,7 @@ def main() -> int:
         watched = track(cases(options), console=aside, transient=True, disable=options.json)
         for kind, case in watched:
             rows += compare(kind, case, server)
-    told = [{k: None if _cell(v) == "" else v for k, v in row.items()} for row in rows]
+    told = [{k: None if cell(v) == "" else v for k, v in row.items()} for row in rows]
     tell({"rows": told}, lambda: table(rows), as_json=options.json, narrowest=150)
     return 0
 

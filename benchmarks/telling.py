@@ -1,10 +1,12 @@
 """How a benchmark tells what it found: as one object for programs, or as a table for people."""
 
 import json
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -17,3 +19,26 @@ def tell(
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         Console(width=max(Console().width, narrowest)).print(table())
+
+
+def table_of(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+    *,
+    title: str,
+    caption: str | None = None,
+) -> Table:
+    """The rows as people read them; `columns`: the key in a row by its header."""
+    shown = Table(title=title, caption=caption, box=SIMPLE_HEAD)
+    for header in columns:
+        shown.add_column(header.strip(), justify="right", no_wrap=True)
+    for row in rows:
+        shown.add_row(*(cell(row[key]) for key in columns.values()))
+    return shown
+
+
+def cell(value: Any) -> str:
+    """A value with three digits, nothing where there is no number."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.3g}"
+    return str(value)

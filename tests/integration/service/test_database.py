@@ -389,3 +389,15 @@ def test_an_sqlite_file_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
     open_database(url).close()
     assert without_password(url).endswith("ann%40home.db")
     assert (tmp_path / "ann@home.db").exists()
+
+
+def test_a_file_that_others_hold_is_given_up_like_a_server_that_is_silent(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(sqlite_url):
+        pass
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.1)
+    with plain_engine(sqlite_url).connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseAway, match="held by others"):
+            open_database(sqlite_url)

@@ -325,3 +325,26 @@ def test_a_failed_study_ends_its_workers_trials_within_a_beat(database_url: str)
         assert take(database, "tiny", "bob") == []
         end(database, claim, score=1.0)
         assert not life.fail(database, "tiny", "later")
+
+
+def test_a_study_does_not_fail_by_a_claim_that_was_taken_over(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        lost = claim_of(database)
+        let_leases_expire(database_url)
+        claim_of(database, "bob")
+        assert not life.fail(database, "tiny", "no luck", claims=[lost])
+        assert studies.state(database, "tiny") == "running"
+
+
+def test_a_study_that_is_stopped_before_it_began_begins_with_its_first_claim(
+    database_url: str,
+) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        life.stop(database, "tiny")
+        assert look(database_url, "SELECT started_at FROM hpo_study") == [(None,)]
+        claim_of(database)
+        assert studies.state(database, "tiny") == "stopping"
+    [(began_at,)] = look(database_url, "SELECT started_at FROM hpo_study")
+    assert began_at > 0

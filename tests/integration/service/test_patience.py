@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from optuna.study import StudyDirection
 
 from hpo.api import open_study
-from hpo.errors import DatabaseAway, DatabaseError, StudyFailed
+from hpo.errors import DatabaseAway, DatabaseError, Interrupted, StudyFailed
 from hpo.service import life, sqlite
 from hpo.service.database import Database
 from hpo.service.patience import Patience, patient
@@ -298,6 +298,22 @@ def test_who_waits_for_a_study_gets_the_answer_though_the_database_is_away_for_a
         handle = open_study("tiny", storage=sqlite_url)
         answer = handle.wait(on_progress=begin_or_work, timeout_s=timeout_s)
     assert (answer.state, outage.met) == ("done", 2)
+
+
+def test_who_interrupts_a_wait_is_not_kept_waiting_by_a_database_that_is_away(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go_away_and_interrupt(_: Progress) -> None:
+        outage.attempts = 1_000_000
+        raise KeyboardInterrupt
+
+    outage = Outage()
+    with opened(sqlite_url) as database:
+        submit(database)
+    outage.befall_all(monkeypatch)
+    with pytest.raises(Interrupted, match="the same command goes on"):
+        open_study("tiny", storage=sqlite_url).wait(on_progress=go_away_and_interrupt)
+    assert outage.met == 1
 
 
 def test_who_waits_for_a_study_that_fails_is_told_why_though_the_database_is_away_for_a_moment(

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -169,6 +170,21 @@ def test_a_worker_without_a_database_ends_with_4(sqlite_url: str) -> None:
     [line] = ended.stderr.splitlines()
     assert "withdraws and takes no more work: there is no database here" in line
     assert ended.stdout == ""
+
+
+def test_a_worker_whose_port_is_taken_says_so_and_ends_with_2(sqlite_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run_worker(sqlite_url, f"--metrics-port={port}")
+    [line] = ended.stderr.splitlines()
+    assert ended.returncode == 2
+    assert f"metrics cannot be served on port {port}" in line
+
+
+def test_a_worker_with_an_unknown_form_of_log_says_so_and_ends_with_2(sqlite_url: str) -> None:
+    ended = run_worker(sqlite_url, env={"HPO_LOG": "xml"})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("worker: HPO_LOG='xml' is no form of a log")
 
 
 def test_a_worker_of_an_unknown_study_ends_with_2(sqlite_url: str) -> None:

@@ -1,5 +1,7 @@
 """Studies: submitted, resumed, refused, counted, deleted."""
 
+from typing import Any
+
 import optuna
 import pytest
 import sqlalchemy as sa
@@ -294,3 +296,21 @@ def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
         assert in_threads(3, act) == [None] * 3
     assert look(database_url, "SELECT count(*) FROM trials") == [(0,)]
     assert look(database_url, "SELECT count(*) FROM hpo_slot") == [(0,)]
+
+
+def test_a_deletion_that_is_interrupted_leaves_an_ended_study(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with opened(sqlite_url) as database:
+        submit(database)
+        monkeypatch.setattr(deletion, "_delete_trials", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            deletion.delete(database, "tiny")
+        monkeypatch.undo()
+        assert studies.state(database, "tiny") == "cancelled"
+        assert studies.ended_before(database, -1.0) == ["tiny"]
+        deletion.delete(database, "tiny")
+        assert studies.names(database) == []

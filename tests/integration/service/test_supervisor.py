@@ -111,6 +111,12 @@ def test_a_worker_that_lived_for_a_while_is_always_replaced() -> None:
         assert replaced == [True] * 4 + [False]
 
 
+def test_a_worker_told_to_end_while_it_starts_has_not_failed(sqlite_url: str) -> None:
+    with supervised(sqlite_url) as supervisor:
+        supervisor.stop()
+        assert supervisor.exit_code == 0
+
+
 def test_what_ended_by_itself_is_not_replaced_and_its_code_is_told(sqlite_url: str) -> None:
     with supervised(sqlite_url) as supervisor:
         assert supervisor.processes[0].wait(START_S) == 4, "there is no database"

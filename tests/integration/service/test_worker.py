@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hpo import events
-from hpo.errors import DatabaseError, DataError
+from hpo.errors import DatabaseAway, DatabaseError, DataError
 from hpo.service import batch, deletion, executor, heart, life, results, studies, trials
 from hpo.service.answers import answer_of
 from hpo.service.batch import MOST_CRASHES, MOST_EXPIRIES
@@ -18,6 +19,7 @@ from hpo.service.database import Database
 from hpo.service.executor import InProcess
 from hpo.service.final_race import complete_entrants
 from hpo.service.joining import join
+from hpo.service.patience import Patience
 from hpo.service.registry import workers_of
 from hpo.service.rivals import Rivals
 from hpo.service.status import progress, status
@@ -290,6 +292,52 @@ def test_work_on_a_deleted_study_is_dropped(
         worker(database, trainer).run()
         assert studies.names(database) == []
     assert look(sqlite_url, "SELECT count(*) FROM hpo_network") == [(0,)]
+
+
+def test_a_worker_lives_on_when_its_study_is_half_deleted(database_url: str) -> None:
+    def delete_half(_: Shape) -> None:
+        change(database_url, "UPDATE hpo_study SET state = 'cancelled'")
+        deletion._delete_trials(database, "tiny")
+
+    with opened(database_url) as database:
+        submit(database)
+        one = worker(database, FakeTrainer(before=delete_half))
+        work_on(one, [first_trial(database, one.id)])
+    assert look(database_url, "SELECT state FROM hpo_slot WHERE number = 1") == [("open",)]
+
+
+def test_a_trial_made_after_its_study_was_done_is_closed(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database, tiny_study(budget={"trials": 1}))
+        one = worker(database)
+        one._work_on([claim_of(database, one.id)])  # the benchmarks
+        late = claim_of(database, one.id)
+        let_leases_expire(database_url)
+        worker(database).run()
+        assert studies.state(database, "tiny") == "done"
+        work_on(one, [late])
+        made = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
+    assert [trial.state.name for trial in made] == ["COMPLETE"]
+    assert look(database_url, "SELECT DISTINCT state FROM trials WHERE state = 'RUNNING'") == []
+
+
+def test_a_worker_whose_patience_ended_does_not_wait_once_more_to_release(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[DatabaseError] = []
+    patience = Patience(longest_s=0.5, on_away=waits.append)
+
+    def be_away(*_: Any, **__: Any) -> None:
+        raise DatabaseAway("the server cannot be reached")
+
+    with opened(sqlite_url) as known:
+        submit(known)
+        one = worker(replace(known, patience=patience))
+        claim = first_trial(known, one.id)
+        monkeypatch.setattr(Database, "transaction", be_away)
+        with pytest.raises(DatabaseAway):
+            one._work_on([claim])
+    assert len(waits) == 1
 
 
 def submit_again_with_bob(database: Database) -> Claim:
