@@ -23,12 +23,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-import optuna
 import plain_optuna
 import postgres
 import psutil
 import sqlalchemy as sa
-from optuna.trial import TrialState
 from rich.table import Table
 from telling import table_of, tell
 from wave_study import Wave
@@ -145,12 +143,12 @@ class Hpo:
         [(networks,)] = self._look("SELECT count(*) FROM hpo_network")
         [(of_a_slot,)] = self._look(known)
         again = networks - len(self._look(same))
-        study = optuna.load_study(study_name=NAME, storage=self.url)
+        [(running,)] = self._look("SELECT count(*) FROM trials WHERE state = 'RUNNING'")
         return Tally(
             complete=ended.get("complete", 0),
             pruned=ended.get("pruned", 0),
             infeasible=ended.get("infeasible", 0),
-            running=sum(trial.state == TrialState.RUNNING for trial in study.get_trials()),
+            running=running,
             networks=networks,
             recorded_twice=again + networks - of_a_slot,  # the latter: of a trial made twice
         )
