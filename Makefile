@@ -101,7 +101,7 @@ sanitize: $(VENV)/installed-dev
 	cd tests && LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 	PYTHONPATH=$(CURDIR)/$(SANITIZED) TESTED_HPO=$(CURDIR)/$(SANITIZED) \
 	$(PYTEST) --capture=sys contract unit/training packaging/test_origin.py \
-	-k '(native and not (hears_checks or memory or double)) or what_is_tested'
+	-k '(native and not (hears or memory or double)) or what_is_tested'
 
 COMPILED := $(wildcard hpo/training/native.c hpo/training/kernel_*.c)
 $(SANITIZED)/hpo/training/_native.abi3.so: $(COMPILED:hpo/training/%.c=$(SANITIZED)/%.o)

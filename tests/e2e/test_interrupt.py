@@ -13,7 +13,7 @@ from tests.commands import Cli
 from tests.e2e.conftest import ASKED, hpo_in_process
 from tests.waiting import eventually
 
-TRIALS = 6
+TRIALS = 4
 LONG = ("--max-steps", "1500", "--patience", "1000")
 SLOW = ("--engine", "torch", "--folds", "2", "--seeds", "1", *LONG)
 ENDINGS = ("complete", "pruned", "infeasible", "failed")

@@ -14,8 +14,7 @@ from typing import Any
 from hpo.service import results, studies, trials
 from hpo.service.status import progress
 from hpo.spec.study import Study
-from hpo.training.device import use_threads
-from hpo.training.torch_trainer import TorchTrainer
+from hpo.training.native_trainer import NativeTrainer
 from tests.integration.service.stage import let_leases_expire, look, opened, submit, worker
 from tests.unit.search.fake_trainer import tiny_study
 from tests.waiting import eventually
@@ -24,14 +23,14 @@ WORKER = "hpo.service.worker"
 START_S = 60.0
 ENDLESS: dict[str, Any] = {
     "budget": {"trials": 1000},
-    "training": {"max_steps": 2_000, "patience": 100_000},
+    "training": {"max_steps": 200_000, "patience": 1_000_000},  # a second or more a network
 }
 IN_MID_TRIAL = "SELECT number, trial FROM hpo_slot WHERE state = 'taken' AND trial IS NOT NULL"
 
 
 @contextmanager
 def worker_process(
-    url: str, *, study: Study, engine: str = "torch", threads: int = 1
+    url: str, *, study: Study, engine: str = "native", threads: int = 1
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m hpo.service.worker` on a submitted study; killed at the end if it still runs."""
     with opened(url) as database:
@@ -66,21 +65,20 @@ def freeze_in_mid_trial(url: str, process: subprocess.Popen[bytes]) -> tuple[int
 def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
     database_url: str,
 ) -> None:
-    slow = tiny_study(budget={"trials": 3}, training={"max_steps": 1500, "patience": 100_000})
+    slow = tiny_study(budget={"trials": 2}, training={"max_steps": 200_000, "patience": 1_000_000})
     with worker_process(database_url, study=slow) as process:
         slot, trial = freeze_in_mid_trial(database_url, process)
         process.kill()
         process.wait()
     let_leases_expire(database_url)
-    use_threads(1)
     before = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
     with opened(database_url) as database:
-        worker(database, TorchTrainer("cpu")).run()
+        worker(database, NativeTrainer()).run()
         now = progress(database, "tiny")
-        assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 3, 0, 0)
+        assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 2, 0, 0)
         stored = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
-        assert [t.number for t in stored] == list(range(3))
-        assert sorted(t.user_attrs["slot"] for t in stored) == list(range(1, 4))
+        assert [t.number for t in stored] == list(range(2))
+        assert sorted(t.user_attrs["slot"] for t in stored) == list(range(1, 3))
         assert all(t.state.is_finished() for t in stored)
         assert now.networks == results.count_networks(database, "tiny")
     after = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")
@@ -124,7 +122,7 @@ def test_signals_that_follow_the_first_do_not_change_how_the_worker_ends(sqlite_
 
 def test_a_worker_whose_parent_dies_ends_by_itself(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
-        submit(database, tiny_study(**ENDLESS))
+        submit(database, tiny_study(**ENDLESS), engine="native")
     supervise = (
         "import sys; from hpo.service.supervisor import Supervisor, WorkerOptions;"
         "Supervisor(sys.argv[1], WorkerOptions(only='tiny'), count=1); sys.stdin.read()"
@@ -141,7 +139,7 @@ def test_a_worker_whose_parent_dies_ends_by_itself(sqlite_url: str) -> None:
 
 def test_a_worker_whose_parent_is_already_gone_does_nothing(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
-        submit(database, tiny_study(**ENDLESS))
+        submit(database, tiny_study(**ENDLESS), engine="native")
     ended = run_worker(sqlite_url, "--only=tiny", f"--parent={2**22 + 1}")
     assert ended.returncode == 0
     assert "its parent is gone" in ended.stderr

@@ -61,7 +61,7 @@ def test_a_killed_worker_is_replaced_by_one_that_works_and_all_are_stopped(
 ) -> None:
     heard: list[events.Event] = []
     with opened(sqlite_url) as database:
-        submit(database, tiny_study(**ENDLESS))
+        submit(database, tiny_study(**ENDLESS), engine="native")
     supervisor = Supervisor(
         sqlite_url, WorkerOptions(only="tiny", quiet=True), count=1, hear=heard.append
     )
