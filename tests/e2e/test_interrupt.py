@@ -13,9 +13,9 @@ from tests.commands import Cli
 from tests.e2e.conftest import ASKED, hpo_in_process
 from tests.waiting import eventually
 
-TRIALS = 4
-LONG = ("--max-steps", "1500", "--patience", "1000")
-SLOW = ("--engine", "torch", "--folds", "2", "--seeds", "1", *LONG)
+TRIALS = 8  # two batches
+LONG = ("--max-steps", "60000", "--patience", "100000")
+SLOW = ("--threads", "1", "--folds", "2", "--seeds", "1", *LONG)
 ENDINGS = ("complete", "pruned", "infeasible", "failed")
 
 
