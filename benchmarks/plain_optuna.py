@@ -6,6 +6,7 @@ parameters are those of this project's default study; a training is a sleep.
 """
 
 import json
+import random
 import sys
 import time
 import uuid
@@ -29,7 +30,7 @@ STUDY = "plain"
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """`trials` trainings of `training_s`; without `beats` nobody notices that a worker died."""
+    """`trials` trainings of about `training_s`; without `beats` nobody notices a worker's death."""
 
     storage: str
     trials: int
@@ -83,7 +84,7 @@ def work(task: Task) -> Counts:
         value = _suggest(trial)
         counts.start_training()
         began = monotonic()
-        time.sleep(task.training_s)
+        time.sleep(random.uniform(0.5, 1.5) * task.training_s)
         counts.training_s += monotonic() - began
         if task.beats:  # a result is kept where it would be told apart from its repetition
             trial.set_user_attr(f"{NETWORK}{uuid.uuid4().hex}", value)

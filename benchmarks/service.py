@@ -2,9 +2,10 @@
 
 `python benchmarks/service.py` runs 1 to 32 workers of this project and of plain Optuna on SQLite
 and PostgreSQL, with trials of zero and of one second; with `--json` one object instead of a table.
-Both have the same sampler and trials that sleep instead of training; plain Optuna runs `optimize`
-with MaxTrialsCallback and, to be faster, without heartbeats. Workers are started before the clock;
-the verdict is left out.
+Both have the same sampler and trials that sleep instead of training, half as long to half as long
+again: equal ones would have all workers wait for one another in step, as no trainings do. Plain
+Optuna runs `optimize` with MaxTrialsCallback and, to be faster, without heartbeats. Workers are
+started before the clock; the verdict is left out.
 
 A claim is what gives a worker its next work: this project's transaction, for up to four trials, or
 plain Optuna's `ask`, for one. A wait is the time from the end of one work to the next training,
@@ -137,7 +138,8 @@ def measure(start: Start, url: str, case: Case, server: postgres.Server | None) 
         for worker in workers:
             worker.kill()
             worker.communicate()
-    return summary(counts) | {"database_cpu_ms": 1e3 * spent_s / _trials(counts)}
+    found = summary(counts) | {"database_cpu_ms": 1e3 * spent_s / _trials(counts)}
+    return found if case.training_s else found | {"idle_percent": float("nan")}
 
 
 def _line(worker: subprocess.Popen[str]) -> str:
@@ -174,7 +176,7 @@ def summary(counts: Sequence[Row]) -> Row:
         "claim_p99_ms": float(np.percentile(claims_ms, 99)),
         "wait_p50_ms": float(np.percentile(waits_ms, 50)),
         "wait_p99_ms": float(np.percentile(waits_ms, 99)),
-        "idle_percent": 100 * (1 - trained_s / present_s) if trained_s > 1 else float("nan"),
+        "idle_percent": 100 * (1 - trained_s / present_s),
     }
 
 
@@ -203,11 +205,14 @@ def _database(kind: str, server: postgres.Server | None) -> Iterator[str]:
 
 def cases(options: argparse.Namespace) -> list[tuple[str, Case]]:
     """Every kind of database with every number of workers and every length of a trial."""
-    least = {training_s: options.trials if not training_s else 0 for training_s in options.seconds}
+
+    def trials(workers: int, training_s: float) -> int:
+        return 32 * workers if training_s else max(options.trials, 8 * workers)
+
     return [
-        (kind, Case(workers=workers, training_s=training_s, trials=max(count, 8 * workers)))
+        (kind, Case(workers=workers, training_s=training_s, trials=trials(workers, training_s)))
         for kind in options.databases
-        for training_s, count in least.items()
+        for training_s in options.seconds
         for workers in options.workers
     ]
 

@@ -1,6 +1,7 @@
 """The training process of the workers of benchmarks/service.py: every training is a sleep."""
 
 import os
+import random
 import time
 from functools import partial
 from unittest.mock import patch
@@ -46,7 +47,7 @@ class Sleeper:
         state: TrainingState | None = None,  # noqa: ARG002
     ) -> Trained:
         """Sleep, and give the weights back."""
-        time.sleep(self._training_s)
+        time.sleep(random.uniform(0.5, 1.5) * self._training_s)
         check = Check(step=len(plan.order_SB), train_loss=1.0, watch_loss=1.0)
         return Trained(weights=weights, steps=check.step, checks=(check,))
 

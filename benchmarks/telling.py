@@ -31,7 +31,7 @@ def table_of(
     """The rows as people read them; `columns`: the key in a row by its header."""
     shown = Table(title=title, caption=caption, box=SIMPLE_HEAD)
     for header in columns:
-        shown.add_column(header.strip(), justify="right", no_wrap=True)
+        shown.add_column(header.strip(), justify="right")
     for row in rows:
         shown.add_row(*(cell(row[key]) for key in columns.values()))
     return shown

@@ -58,8 +58,16 @@ def _in_memory(prepared: Prepared, history: Sequence[FrozenTrial]) -> optuna.Stu
         pruner=optuna.pruners.NopPruner(),
         direction="minimize",
     )
-    known.add_trials(history if prepared.study.search.sampler != "gp" else _finite(history))
+    seen = _finite(history) if prepared.study.search.sampler == "gp" else history
+    known.add_trials(_without_user_attrs(trial) for trial in seen)
     return known
+
+
+def _without_user_attrs(trial: FrozenTrial) -> FrozenTrial:
+    """A copy with what samplers look at; it is copied deeply, and the rest takes the longest."""
+    bare = copy.copy(trial)
+    bare.user_attrs = {}
+    return bare
 
 
 def _finite(history: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -6,7 +6,6 @@ follows from the study's engine, never from the number of threads.
 
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import assert_never
 
 from optuna.trial import FrozenTrial
 
@@ -14,10 +13,10 @@ from hpo import events
 from hpo.data.prepare import Prepared
 from hpo.fitting.pool import Job, Saved
 from hpo.search.objective import Networks, run_trials
-from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned
+from hpo.search.outcome import Infeasible, NetworkRecord, Outcome
 from hpo.search.space import to_candidate
 from hpo.service import checkpoints, results, trials
-from hpo.service.claims import Claim, Settlement, refuse_lost, settle
+from hpo.service.claims import Claim
 from hpo.service.database import Database
 from hpo.service.executor import Broken, Executor, ExecutorDied, Made
 from hpo.service.heart import Hold
@@ -53,7 +52,6 @@ class Training:
     ) -> None:
         self.database, self.executor, self.hold, self.hear = database, executor, hold, hear
         self.halted: set[int] = set()
-        self.unbound: list[tuple[Claim, int]] = []
         self._clock = clock
         self._waiting: list[results.Trained] = []
         self._recorded_s = clock()
@@ -99,21 +97,10 @@ class Training:
         if not self._waiting:
             return
         rows, self._waiting, self._recorded_s = self._waiting, [], self._clock()
-        results.record_networks(self.database, self.claims, rows, unbound=self.unbound)
-        self.unbound = []
+        results.record_networks(self.database, self.claims, rows)
         study, worker = self.claims[0].study, self.claims[0].worker
         training_s = sum(record.wall_s for _, record in rows)
         self.hear(events.NetworksTrained(study, worker, len(rows), training_s))
-
-    def record_or_refuse(self) -> None:
-        """The same; the claims are held, even if nothing waits. Raises LeaseLost, DatabaseError.
-
-        A trial is told by its id, which on SQLite may have become that of a later study's.
-        """
-        if self._waiting:
-            self.record()
-        else:
-            refuse_lost(self.database, self.claims)
 
     def _save(self, job: Job, saved: Saved) -> None:
         self.halted.add(job.trial)
@@ -133,14 +120,9 @@ def run_batch(joined: Joined, training: Training) -> None:
     """
     database, claims = training.database, training.claims
     batch = trials.batch_of(database, joined.study.optuna_id, claims, joined.prepared)
-    training.unbound = [
-        (claim, trial.number)
-        for claim, trial in zip(claims, batch.trials, strict=True)
-        if claim.trial is None
-    ]
     rival = joined.rivals.best(batch.history)
-    ended = {
-        trial.number: trials.told(trial) or _deadly(claim)
+    ended: dict[int, Outcome | None] = {
+        trial.number: trials.FROM_OUTSIDE if trial.state.is_finished() else _deadly(claim)
         for claim, trial in zip(claims, batch.trials, strict=True)
     }
     unended = [trial for trial in batch.trials if ended[trial.number] is None]
@@ -160,14 +142,13 @@ def end_infeasible(joined: Joined, training: Training, reason: str) -> None:
 
 
 def end_trials(training: Training, ended: Sequence[tuple[FrozenTrial, Outcome | None]]) -> None:
-    """Tell and settle how the trials of the training's claims ended. Raises LeaseLost."""
-    training.record_or_refuse()
-    settlements = []
+    """End the trials of the training's claims, and settle their slots. Raises LeaseLost."""
+    training.record()
+    endings = []
     for claim, (trial, outcome) in zip(training.claims, ended, strict=True):
         assert outcome is not None, "every trial of the batch has ended by now"
-        stands = trials.tell(training.database, trial, outcome)
-        settlements.append(_settlement(claim, trial.number, stands))
-    settle(training.database, settlements, forget=sorted(training.halted))
+        endings.append((claim, trial, outcome))
+    settlements = trials.end(training.database, endings, forget=sorted(training.halted))
     for settled, (trial, _) in zip(settlements, ended, strict=True):
         training.hear(
             events.TrialEnded(
@@ -200,20 +181,6 @@ def _networks(
         )
         for trial in running
     ]
-
-
-def _settlement(claim: Claim, trial: int, outcome: Outcome) -> Settlement:
-    match outcome:
-        case Completed(score):
-            return Settlement(claim=claim, trial=trial, outcome="complete", score=score)
-        case Pruned(score, reason):
-            return Settlement(
-                claim=claim, trial=trial, outcome="pruned", score=score, reason=reason
-            )
-        case Infeasible(reason):
-            return Settlement(claim=claim, trial=trial, outcome="infeasible", reason=reason)
-        case _:
-            assert_never(outcome)
 
 
 def _deadly(claim: Claim) -> Infeasible | None:

@@ -5,7 +5,7 @@ and records nothing. Trials may be taken several at once: such a batch is extend
 together. What may be taken, and by whom, is told in `taking`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -50,7 +50,6 @@ class Settlement:
 
     claim: Claim
     outcome: str
-    trial: int | None = None
     score: float | None = None
     reason: str = ""
 
@@ -64,6 +63,13 @@ class Beat(NamedTuple):
     state: str | None
     are_held: bool
     is_known: bool
+
+
+class Slot(NamedTuple):
+    """What a worker finds of a slot that it has claimed: its state, its trial's number."""
+
+    state: str
+    trial: int | None
 
 
 class LeaseLost(Exception):
@@ -92,26 +98,34 @@ def settle(
     settle once more what was settled under the same claims does nothing: a connection may have been
     lost after the commit.
     """
-    claims = [settlement.claim for settlement in settlements]
-    study = claims[0].study
     with database.transaction() as connection:
-        if _are_settled(connection, claims):
-            return
-        connection.execute(
-            _EACH_SLOT.values(
-                state="ended",
-                expires_at=None,
-                outcome=sa.bindparam("ending"),
-                trial=sa.func.coalesce(sa.bindparam("made", type_=sa.Integer), slots.c.trial),
-                score=sa.bindparam("scored"),
-                reason=sa.bindparam("because"),
-            ),
-            [_ending(settlement) for settlement in settlements],
-        )
-        if forget or claims[0].kind == "verdict":
-            _forget(connection, study, None if claims[0].kind == "verdict" else forget)
-        if study_values:
-            _set(connection, study, study_values)
+        if not are_settled(connection, [settlement.claim for settlement in settlements]):
+            settle_within(connection, settlements, forget=forget, **study_values)
+
+
+def settle_within(
+    connection: Connection,
+    settlements: Sequence[Settlement],
+    *,
+    forget: Sequence[int] = (),
+    **study_values: Any,
+) -> None:
+    """`settle` as a part of a transaction that has locked the slots."""
+    study, is_verdict = settlements[0].claim.study, settlements[0].claim.kind == "verdict"
+    connection.execute(
+        _EACH_SLOT.values(
+            state="ended",
+            expires_at=None,
+            outcome=sa.bindparam("ending"),
+            score=sa.bindparam("scored"),
+            reason=sa.bindparam("because"),
+        ),
+        [_ending(settlement) for settlement in settlements],
+    )
+    if forget or is_verdict:
+        _forget(connection, study, None if is_verdict else forget)
+    if study_values:
+        _set(connection, study, study_values)
 
 
 def _set(connection: Connection, study: str, values: dict[str, Any]) -> None:
@@ -131,17 +145,19 @@ def _ending(settlement: Settlement) -> dict[str, object]:
         "of_study": settlement.claim.study,
         "slot": settlement.claim.number,
         "ending": settlement.outcome,
-        "made": settlement.trial,
         "scored": settlement.score,
         "because": settlement.reason,
     }
 
 
-def _are_settled(connection: Connection, claims: Sequence[Claim]) -> bool:
-    """Whether these claims have ended their slots; else their slots are locked as theirs."""
+def are_settled(connection: Connection, claims: Sequence[Claim]) -> bool:
+    """Whether these claims have ended their slots; else their slots are locked as theirs.
+
+    Raises LeaseLost.
+    """
     found = _lock(connection, claims, ("taken", "ended"))
     _refuse_missing(claims, found)
-    return set(found.values()) == {"ended"}
+    return {slot.state for slot in found.values()} == {"ended"}
 
 
 @patient
@@ -191,19 +207,17 @@ def beat(database: Database, worker: str, state: str, claims: Sequence[Claim] = 
     return Beat(state=found, are_held=len(still) == len(claims), is_known=listed.rowcount > 0)
 
 
-@patient
-def refuse_lost(database: Database, claims: Sequence[Claim]) -> None:
-    """Nothing where all claims are held. Raises LeaseLost."""
-    with database.transaction() as connection:
-        held(connection, claims)
+def held(connection: Connection, claims: Sequence[Claim]) -> dict[int, int]:
+    """Lock the claims' slots for the rest of this transaction; the trials of those that have one.
+
+    Raises LeaseLost if one is lost.
+    """
+    found = _lock(connection, claims)
+    _refuse_missing(claims, found)
+    return {number: slot.trial for number, slot in found.items() if slot.trial is not None}
 
 
-def held(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Lock the claims' slots for the rest of this transaction. Raises LeaseLost if one is lost."""
-    _refuse_missing(claims, _lock(connection, claims))
-
-
-def _refuse_missing(claims: Sequence[Claim], found: dict[int, str]) -> None:
+def _refuse_missing(claims: Sequence[Claim], found: Container[int]) -> None:
     for claim in claims:
         if claim.number not in found:
             raise LeaseLost(f"slot {claim.number} of {claim.study}")
@@ -211,13 +225,13 @@ def _refuse_missing(claims: Sequence[Claim], found: dict[int, str]) -> None:
 
 def _lock(
     connection: Connection, claims: Sequence[Claim], states: Sequence[str] = ("taken",)
-) -> dict[int, str]:
-    """Lock the slots of those claims that still stand, in order; their numbers and states."""
+) -> dict[int, Slot]:
+    """Lock the slots of those claims that still stand, in order; their states and trials."""
     if not claims:
         return {}
     tokens = [(claim.number, claim.token) for claim in claims]
     mine = (
-        sa.select(slots.c.number, slots.c.state)
+        sa.select(slots.c.number, slots.c.state, slots.c.trial)
         .where(
             slots.c.study == claims[0].study,
             slots.c.state.in_(states),
@@ -229,4 +243,4 @@ def _lock(
         .order_by(slots.c.number)  # two that lock the same batch in another order wait for ever
         .with_for_update()
     )
-    return {row.number: row.state for row in connection.execute(mine)}
+    return {row.number: Slot(row.state, row.trial) for row in connection.execute(mine)}

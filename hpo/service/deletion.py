@@ -1,14 +1,15 @@
 """A study is removed, with all that was Optuna's and ours of it."""
 
+from contextlib import suppress
+
 import optuna
 import sqlalchemy as sa
 
-from hpo.errors import DatabaseError
-from hpo.service.database import Database, now, without_password
+from hpo.errors import UnknownStudy
+from hpo.service.database import Database, now
 from hpo.service.studies import outline
 from hpo.service.tables import slots, studies
-
-MOST_DELETIONS = 10
+from hpo.service.trial_rows import fail_running
 
 
 def delete(database: Database, name: str) -> None:
@@ -17,31 +18,20 @@ def delete(database: Database, name: str) -> None:
     Its workers hear that it is cancelled. The study's own row goes last: what was interrupted can
     be asked for again.
     """
-    outline(database, name)
+    of = outline(database, name)
     with database.transaction() as connection:
         connection.execute(
             studies.update()
             .where(studies.c.name == name)
             .values(state="cancelled", ended_at=sa.func.coalesce(studies.c.ended_at, now()))
         )
-    _delete_trials(database, name)
+        with suppress(UnknownStudy):  # Optuna's half is gone
+            fail_running(connection, of.optuna_id)
+    # From here on no worker adds to the trials.
+    with database.translated(), suppress(KeyError):
+        optuna.delete_study(study_name=name, storage=database.storage)
     with database.transaction() as connection:
         # Slots are locked before the study, as workers do: the other way round is a deadlock.
         of_study = sa.select(slots.c.number).where(slots.c.study == name)
         connection.execute(of_study.order_by(slots.c.number).with_for_update())
         connection.execute(studies.delete().where(studies.c.name == name))
-
-
-def _delete_trials(database: Database, name: str) -> None:
-    """Remove Optuna's study, again if a worker that had not heard yet added a trial meanwhile."""
-    with database.translated():
-        for _ in range(MOST_DELETIONS):
-            try:
-                optuna.delete_study(study_name=name, storage=database.storage)
-            except KeyError:  # it is gone
-                return
-    raise DatabaseError(
-        f"the trials of {name!r} cannot be removed while workers add to them",
-        where=without_password(database.url),
-        remedy="stop the workers, then delete again",
-    )

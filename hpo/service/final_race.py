@@ -20,7 +20,7 @@ from hpo.search.space import to_candidate
 from hpo.service import results, studies
 from hpo.service.checkpoints import saved_of
 from hpo.service.database import Database
-from hpo.service.trials import all_trials, is_feasible
+from hpo.service.trials import all_trials, is_complete
 from hpo.sizing.bound import parameters
 from hpo.sizing.race import run_race
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
@@ -50,7 +50,7 @@ def complete_entrants(
     found = []
     for trial in all_trials(database, stored.optuna_id):
         losses_SO = stack_losses(recorded.get(trial.number, {}), folds, seeds)
-        if trial.value is None or not is_feasible(trial) or losses_SO is None:
+        if not is_complete(trial) or losses_SO is None:
             continue
         cells = to_candidate(trial.params, stored.spec, prepared.lookbacks).cells
         weights = parameters(cells, prepared.limit.inputs, prepared.limit.outputs)

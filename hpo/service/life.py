@@ -15,7 +15,7 @@ from hpo.service.database import Database, now
 from hpo.service.patience import patient
 from hpo.service.studies import ENDED, outline
 from hpo.service.tables import checkpoints, slots, studies
-from hpo.service.trials import close_orphans
+from hpo.service.trial_rows import fail_running
 from hpo.spec.answer import State
 
 FROM: dict[State, tuple[State, ...]] = {  # the states that each may follow
@@ -29,7 +29,9 @@ BY_HAND, BY_TIME = "stop", "time limit"
 
 def pause(database: Database, name: str) -> None:
     """Begin nothing new; what runs goes on. Raises UnknownStudy, UsageError."""
-    _change(database, name, "paused")
+    outline(database, name)
+    with database.transaction() as connection:
+        _move(connection, name, "paused")
 
 
 def resume(database: Database, name: str) -> None:
@@ -75,12 +77,13 @@ def cancel(database: Database, name: str) -> None:
 
     Raises UnknownStudy, UsageError.
     """
-    _change(database, name, "cancelled", ended_at=now())
+    of = outline(database, name)
     with database.transaction() as connection:
+        _move(connection, name, "cancelled", ended_at=now())
+        with suppress(UnknownStudy):  # Optuna's half is gone: it was being deleted
+            fail_running(connection, of.optuna_id)
+    with database.transaction() as connection:  # a verdict locks these before the study's row
         connection.execute(checkpoints.delete().where(checkpoints.c.study == name))
-    with suppress(UnknownStudy):  # Optuna's half is gone: it was being deleted
-        of = outline(database, name)
-        close_orphans(database, of.optuna_id, of.created_at)
 
 
 @patient
@@ -98,12 +101,6 @@ def fail(database: Database, name: str, error: str, *, claims: Sequence[Claim] =
 def fail_within(connection: Connection, name: str, error: str) -> bool:
     """`fail` as a part of a transaction."""
     return _try(connection, name, "failed", error=error, ended_at=now())
-
-
-def _change(database: Database, name: str, state: State, **values: object) -> None:
-    outline(database, name)
-    with database.transaction() as connection:
-        _move(connection, name, state, **values)
 
 
 def _move(connection: Connection, name: str, state: State, **values: object) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.search.outcome import NetworkRecord
-from hpo.service.claims import Claim, bind, held
+from hpo.service.claims import Claim, held
 from hpo.service.database import Database
 from hpo.service.patience import patient
 from hpo.service.tables import benchmarks, networks
@@ -38,12 +38,8 @@ def record_networks(
     database: Database,
     claims: Sequence[Claim],
     networks_of_trials: Sequence[Trained],
-    *,
-    unbound: Sequence[tuple[Claim, int]] = (),
 ) -> None:
     """Keep the errors of networks, each with its trial's number.
-
-    `unbound`: claims whose slots do not know the number of their trial yet.
 
     Raises LeaseLost, and keeps none, when one of the claims is not held any more. To keep once more
     what was kept, as after a lost connection, does nothing.
@@ -66,8 +62,6 @@ def record_networks(
     ]
     with database.transaction() as connection:
         held(connection, claims)
-        if unbound:
-            bind(connection, unbound)
         insert = INSERTS[connection.dialect.name](networks)
         connection.execute(insert.on_conflict_do_nothing(), rows)
 

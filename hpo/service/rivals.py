@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from hpo.data.prepare import Prepared
-from hpo.search.outcome import Completed, Rival, stack_losses
+from hpo.search.outcome import Rival, stack_losses
 from hpo.search.pruning import seed_spread
 from hpo.service import results
 from hpo.service.database import Database
-from hpo.service.trials import told
+from hpo.service.trials import is_complete
 
 
 class Rivals:
@@ -23,7 +23,7 @@ class Rivals:
 
     def best(self, history: Sequence[FrozenTrial]) -> Rival | None:
         """The best complete trial of the study's trials, None when there is none yet."""
-        self._read([t.number for t in history if isinstance(told(t), Completed)])
+        self._read([t.number for t in history if is_complete(t)])
         if not self.losses:
             return None
         best = min(sorted(self.losses), key=lambda number: float(self.losses[number].mean()))

@@ -1,27 +1,36 @@
-"""Optuna's side of a slot: its trial is made, found again, looked up and told."""
+"""Optuna's side of a slot: its trial is made, found again, looked up and ended."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
+import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import Connection
 
 from hpo.data.prepare import Prepared
 from hpo.errors import UnknownStudy
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest_together
-from hpo.service.claims import Claim, refuse_lost
-from hpo.service.database import Database
+from hpo.service import trial_rows
+from hpo.service.claims import (
+    Claim,
+    LeaseLost,
+    Settlement,
+    are_settled,
+    bind,
+    held,
+    settle_within,
+)
+from hpo.service.database import Database, now
 from hpo.service.patience import patient
+from hpo.service.tables import studies
 from hpo.sizing.bound import UNBOUNDED, Limit, capacity, largest_equal_cells, parameters
 
-SLOT = "slot"
-FACTS = "facts"  # in one attribute: each costs two statements
-CONSTRAINT = "infeasible"
+FACTS = "facts"  # of a trial, in one attribute: one row to write and to read
+FROM_OUTSIDE = Infeasible("the trial was ended from outside")
 
 
 @dataclass(frozen=True)
@@ -36,85 +45,63 @@ class Batch:
 def batch_of(
     database: Database, optuna_id: int, claims: Sequence[Claim], prepared: Prepared
 ) -> Batch:
-    """The trials of claimed slots: those they have, those that lost their worker, or new ones.
+    """The trials of claimed slots: those they have, or new ones.
 
-    New ones are suggested from the trials that have ended.
+    New ones are suggested from the trials that have ended. Raises LeaseLost, UnknownStudy.
     """
     history = all_trials(database, optuna_id)
-    known = {trial.number: trial for trial in history}
-    submitted = claims[0].created_at
-    numbers = _numbers_by_slot(history, submitted)
-    numbers |= {claim.number: claim.trial for claim in claims if claim.trial is not None}
-    new = [claim.number for claim in claims if claim.number not in numbers]
-    templates = _templates(prepared, new, history, submitted)
-    for slot, template in zip(new, templates, strict=True):
-        made = _create(database, optuna_id, template)
-        known[made.number], numbers[slot] = made, made.number
+    new = [claim.number for claim in claims if claim.trial is None]
+    templates = dict(zip(new, _templates(prepared, new, history), strict=True))
+    numbers = {claim.number: claim.trial for claim in claims if claim.trial is not None}
+    if new:
+        numbers = make(database, optuna_id, claims, templates)
+    known = {trial.number: trial for trial in (*templates.values(), *history)}
     return Batch([known[numbers[claim.number]] for claim in claims], history)
 
 
-def _numbers_by_slot(history: Sequence[FrozenTrial], submitted: float) -> dict[int, int]:
-    """The number of each slot's trial: of two the first, another was made without a lease.
+def make(
+    database: Database,
+    optuna_id: int,
+    claims: Sequence[Claim],
+    templates: Mapping[int, FrozenTrial],
+) -> dict[int, int]:
+    """Write trials and bind them to their slots, in one transaction; their numbers by slot.
 
-    Failed ones were closed when their study ended.
+    A slot that has a trial by now keeps it: a connection may have been lost after the commit.
+    Raises LeaseLost, also where the study has ended, and UnknownStudy.
     """
-    numbered = [
-        trial
-        for trial in history
-        if SLOT in trial.user_attrs and trial.state != TrialState.FAIL and _is_of(trial, submitted)
-    ]
-    return {trial.user_attrs[SLOT]: trial.number for trial in reversed(numbered)}
+    with database.transaction() as connection:
+        bound = held(connection, claims)
+        trial_rows.lock(connection, optuna_id)
+        _refuse_if_ended(connection, claims[0].study)
+        new = [claim for claim in claims if claim.number not in bound]
+        if new:
+            trial_rows.add(connection, optuna_id, [templates[claim.number] for claim in new])
+            made = {claim.number: templates[claim.number].number for claim in new}
+            bind(connection, [(claim, made[claim.number]) for claim in new])
+            bound |= made
+    return bound
 
 
-def _is_of(trial: FrozenTrial, submitted: float) -> bool:
-    """Whether the trial was made for the study of this time of submission.
-
-    Others were made by a worker that had not heard that its study was deleted, whose id this one
-    has got.
-    """
-    found: float = trial.user_attrs.get(FACTS, {}).get("submitted", submitted)
-    return found == submitted
+def _refuse_if_ended(connection: Connection, study: str) -> None:
+    """Raises LeaseLost: what ends a study fails its trials, under the lock of its trials."""
+    query = sa.select(studies.c.ended_at).where(studies.c.name == study)
+    if connection.execute(query).scalar_one_or_none() is not None:
+        raise LeaseLost(f"{study} has ended")
 
 
 @patient
 def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
-    """Every trial of the study as Optuna stores it, by number."""
-    with _optunas(database):
-        return database.storage.get_all_trials(optuna_id, deepcopy=False)
-
-
-@contextmanager
-def _optunas(database: Database) -> Iterator[None]:
-    """Calls of Optuna's storage. Raises UnknownStudy where the study is not there any more."""
+    """Every trial of the study as Optuna stores it, by number. Raises UnknownStudy."""
     with database.translated():
         try:
-            yield
+            return database.storage.get_all_trials(optuna_id, deepcopy=False)
         except KeyError as error:
             raise UnknownStudy("the study was deleted") from error
 
 
-@patient
-def close_orphans(
-    database: Database, optuna_id: int, submitted: float, *, by: Claim | None = None
-) -> None:
-    """Fail trials that still run when all slots have ended, or the study is cancelled.
-
-    No slot is theirs: such a trial is made by a worker that lost its lease between taking a slot
-    and making the trial. Raises UnknownStudy, and LeaseLost when the claim `by` is not held.
-    """
-    if by is not None:
-        refuse_lost(database, [by])
-    for trial in all_trials(database, optuna_id):
-        if not trial.state.is_finished() and _is_of(trial, submitted):
-            with _optunas(database), suppress(UpdateFinishedTrialError):  # told meanwhile
-                database.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-
-
 def _templates(
-    prepared: Prepared,
-    slots: Sequence[int],
-    history: Sequence[FrozenTrial],
-    submitted: float,
+    prepared: Prepared, slots: Sequence[int], history: Sequence[FrozenTrial]
 ) -> list[FrozenTrial]:
     """New trials of these slots, suggested one beside the other.
 
@@ -130,24 +117,13 @@ def _templates(
             params=params,
             distributions=distributions(prepared),
             user_attrs={
-                SLOT: slot,
-                FACTS: _network_and_bound(prepared, params)
-                | {"seen": numbers, "beside": list(slots[:place]), "submitted": submitted},
+                FACTS: {"slot": slot}
+                | _network_and_bound(prepared, params)
+                | {"seen": numbers, "beside": list(slots[:place])}
             },
         )
         for place, (slot, params) in enumerate(zip(slots, suggested, strict=True))
     ]
-
-
-def _create(database: Database, optuna_id: int, template: FrozenTrial) -> FrozenTrial:
-    """Write a trial; the template with the number that it was given."""
-    storage = database.storage
-    with _optunas(database):
-        trial_id = storage.create_new_trial(optuna_id, template_trial=template)
-    # The storage remembers what it made: to ask it in public would cost a transaction.
-    _, number = storage._trial_id_to_study_id_and_number[trial_id]
-    template.number, template._trial_id = number, trial_id
-    return template
 
 
 def cells_of(trial: FrozenTrial) -> list[int]:
@@ -182,53 +158,61 @@ def _limit(limit: Limit) -> dict[str, object]:
 
 
 @patient
-def tell(database: Database, trial: FrozenTrial, outcome: Outcome) -> Outcome:
-    """Tell Optuna how the trial ended, and return what stands.
+def end(
+    database: Database,
+    ended: Sequence[tuple[Claim, FrozenTrial, Outcome]],
+    *,
+    forget: Sequence[int] = (),
+) -> list[Settlement]:
+    """End trials and settle their slots, in one transaction; how they were settled.
 
-    A trial that was told already stays as it is. Infeasible is COMPLETE with an infinite value and
-    a broken constraint: samplers learn from that, while FAIL would be invisible to them.
+    A trial that was ended from outside stays as it is. `forget` is `claims.settle`'s. To end once
+    more what was ended under the same claims does nothing. Raises LeaseLost.
     """
-    if trial.state.is_finished():
-        return told(trial) or outcome
-    with _optunas(database):
-        try:
-            _write(database.storage, trial._trial_id, outcome)
-        except UpdateFinishedTrialError:  # a worker that had lost the lease told it meanwhile
-            return told(database.storage.get_trial(trial._trial_id)) or outcome
-    return outcome
+    outcomes = {trial._trial_id: outcome for _, trial, outcome in ended}
+    with database.transaction() as connection:
+        if not are_settled(connection, [claim for claim, _, _ in ended]):
+            if foreign := trial_rows.end(connection, outcomes):
+                _refuse_if_ended(connection, ended[0][0].study)
+                outcomes |= dict.fromkeys(foreign, FROM_OUTSIDE)
+            settle_within(connection, _settlements(ended, outcomes), forget=forget)
+    return _settlements(ended, outcomes)
 
 
-def _write(storage: BaseStorage, trial_id: int, outcome: Outcome) -> None:
+def _settlements(
+    ended: Sequence[tuple[Claim, FrozenTrial, Outcome]], outcomes: Mapping[int, Outcome]
+) -> list[Settlement]:
+    return [_settlement(claim, outcomes[trial._trial_id]) for claim, trial, _ in ended]
+
+
+def _settlement(claim: Claim, outcome: Outcome) -> Settlement:
     match outcome:
         case Completed(score):
-            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
+            return Settlement(claim=claim, outcome="complete", score=score)
         case Pruned(score, reason):
-            storage.set_trial_intermediate_value(trial_id, 0, score)
-            storage.set_trial_user_attr(trial_id, "reason", reason)
-            storage.set_trial_state_values(trial_id, TrialState.PRUNED, None)
+            return Settlement(claim=claim, outcome="pruned", score=score, reason=reason)
         case Infeasible(reason):
-            storage.set_trial_user_attr(trial_id, "reason", reason)
-            storage.set_trial_system_attr(trial_id, f"constraints:{CONSTRAINT}", 1.0)
-            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [float("inf")])
-
-
-def told(trial: FrozenTrial) -> Outcome | None:
-    """The outcome that was told for a trial, None while it runs.
-
-    A broken constraint is the word that counts, also where the teller died before the end.
-    """
-    reason = str(trial.user_attrs.get("reason", ""))
-    match trial.state:
-        case _ if not is_feasible(trial):
-            return Infeasible(reason)
-        case TrialState.COMPLETE:
-            return Completed(float(trial.values[0]))
-        case TrialState.FAIL:
-            return Infeasible(reason or "the trial was failed from outside")
-        case TrialState.PRUNED:
-            return Pruned(trial.intermediate_values.get(0, float("nan")), reason)
+            return Settlement(claim=claim, outcome="infeasible", reason=reason)
         case _:
-            return None
+            assert_never(outcome)
+
+
+@patient
+def end_study(database: Database, optuna_id: int, verdict: Claim, answer: str) -> None:
+    """End a study with its answer, in one transaction.
+
+    Trials that still run are those of skipped slots: they fail. Raises LeaseLost, UnknownStudy.
+    """
+    done = Settlement(claim=verdict, outcome="complete")
+    with database.transaction() as connection:
+        if not are_settled(connection, [verdict]):
+            settle_within(connection, [done], answer=answer, state="done", ended_at=now())
+            trial_rows.fail_running(connection, optuna_id)
+
+
+def is_complete(trial: FrozenTrial) -> bool:
+    """Whether the trial has a score that networks have earned."""
+    return trial.state == TrialState.COMPLETE and is_feasible(trial)
 
 
 def is_feasible(trial: FrozenTrial) -> bool:

@@ -17,7 +17,7 @@ from hpo.service import results, studies, trials
 from hpo.service.batch import MOST_CRASHES, Training, end_infeasible, run_batch, trials_at_once
 from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle
 from hpo.service.conclusion import conclude
-from hpo.service.database import Database, now
+from hpo.service.database import Database
 from hpo.service.executor import Broken, Executor, ExecutorDied, is_local
 from hpo.service.failures import record_failure
 from hpo.service.heart import OVER, Heart, Hold
@@ -154,7 +154,6 @@ class Worker:
             release(self.database, claims)
         except (LeaseLost, UnknownStudy):  # taken over, or the study is over or deleted
             release(self.database, claims)
-            self._close_trials(claims[0])
             self._tell_loss(hold)
         except DatabaseError as error:  # a mishap of this worker's: others may go on
             self._try_to_release(claims)
@@ -179,16 +178,6 @@ class Worker:
             self.hear(events.StudyLeft(study, self.id, state))
         else:
             self.hear(events.LeaseLost(study, self.id, tuple(c.number for c in hold.claims)))
-
-    def _close_trials(self, claim: Claim) -> None:
-        """Leave no trial running that was made after the study had ended."""
-        joined = self._joined
-        if joined is None or not _is_of(joined, claim):
-            return
-        # What failed may be opened again: then its trials are carried on.
-        if studies.state(self.database, claim.study) in ("cancelled", "done"):
-            with suppress(UnknownStudy):  # it is being deleted
-                trials.close_orphans(self.database, joined.study.optuna_id, joined.study.created_at)
 
     def _try(self, claims: Sequence[Claim], hold: Hold) -> bool:
         """Work on the claims; False when this worker refuses their study."""
@@ -258,16 +247,9 @@ class Worker:
 
     def _conclude(self, joined: Joined, claim: Claim, training: Training) -> None:
         study = joined.study
-        trials.close_orphans(self.database, study.optuna_id, study.created_at, by=claim)
         answer = conclude(self.database, study.name, joined.prepared, training.at_once)
         training.hold.refuse_if_lost()
-        settle(
-            self.database,
-            [Settlement(claim=claim, outcome="complete")],
-            answer=answer.model_dump_json(),
-            state="done",
-            ended_at=now(),
-        )
+        trials.end_study(self.database, study.optuna_id, claim, answer.model_dump_json())
         self.hear(events.StudyEnded(study.name, "done", ""))
 
     def _bury(self, training: Training, death: ExecutorDied) -> None:

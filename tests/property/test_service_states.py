@@ -23,13 +23,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.engine import Connection
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy, UsageError
-from hpo.search.outcome import NetworkRecord
-from hpo.service import deletion, life, registry, submission, trials
+from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned
+from hpo.service import deletion, life, registry, studies, submission, trials
 from hpo.service.claims import Claim, LeaseLost, Settlement, beat, release, settle
-from hpo.service.database import Database, now
+from hpo.service.database import Database
 from hpo.service.failures import record_failure
 from hpo.service.results import record_networks
 from hpo.service.study_data import StudyData
@@ -57,6 +58,11 @@ NETWORK = NetworkRecord(
 )
 DATA = StudyData(parquet=b"PAR1")
 OUTCOMES = st.lists(st.sampled_from(["complete", "pruned", "infeasible"]), min_size=4, max_size=4)
+OUTCOMES_BY_NAME: dict[str, Outcome] = {
+    "complete": Completed(1.0),
+    "pruned": Pruned(2.0, "clearly worse"),
+    "infeasible": Infeasible("the loss is not a finite number"),
+}
 MOST = st.integers(1, 4)
 WORKERS = ("ann", "bob", "cyd")
 TRACES = ("KeyError: 'sales'", "ValueError: no rows")
@@ -71,7 +77,7 @@ VERBS = (
 )
 REFUSALS = (UsageError, StudyFailed, LeaseLost)
 Row = tuple[Any, ...]
-Seen = tuple[str | None, list[Row], list[int]]
+Seen = tuple[str | None, list[Row], list[int], list[str]]
 NAMES = (f"study-{place}" for place in itertools.count())
 
 
@@ -115,6 +121,7 @@ class Model:
     slots: list[Slot] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     networks: set[int] = field(default_factory=set)
+    optunas: list[str] = field(default_factory=list)  # the states of Optuna's trials
 
     def of_trials(self, *outcomes: str) -> list[Slot]:
         found = [slot for slot in self.slots if slot.kind == "trial"]
@@ -174,10 +181,19 @@ class Model:
             raise LeaseLost
         return found
 
+    def make(self, batch: Batch) -> dict[int, int | None]:
+        found = self.refuse_lost(batch, "taken")
+        if self.state not in OPEN:
+            raise LeaseLost
+        for slot in found:
+            if slot.trial is None:
+                slot.trial = len(self.optunas)
+                self.optunas.append("RUNNING")
+        return {slot.number: slot.trial for slot in found}
+
     def record(self, batch: Batch, numbers: Sequence[int]) -> None:
-        for slot, number in zip(self.refuse_lost(batch, "taken"), numbers, strict=True):
-            slot.trial = number
-            self.networks.add(number)
+        self.refuse_lost(batch, "taken")
+        self.networks |= set(numbers)
 
     def beat(self, batch: Batch) -> tuple[str | None, bool]:
         found = self.held(batch, "taken")
@@ -186,7 +202,7 @@ class Model:
             slot.has_expired = False
         return self.state, all_held
 
-    def settle(self, batch: Batch, outcomes: Sequence[str], numbers: Sequence[int | None]) -> None:
+    def settle(self, batch: Batch, outcomes: Sequence[str]) -> None:
         found = self.refuse_lost(batch, "taken", "ended")
         if found[0].state == "ended":
             return
@@ -194,9 +210,21 @@ class Model:
             if self.state not in OPEN:
                 raise LeaseLost
             self.state = "done"
-        for slot, outcome, number in zip(found, outcomes, numbers, strict=True):
-            slot.state, slot.outcome, slot.has_expired = "ended", outcome, False
-            slot.trial = number
+            self.fail_running()
+        for slot, outcome in zip(found, outcomes, strict=True):
+            slot.state, slot.has_expired = "ended", False
+            slot.outcome = outcome if slot.trial is None else self.tell(slot.trial, outcome)
+
+    def tell(self, trial: int, outcome: str) -> str:
+        if self.optunas[trial] == "RUNNING":
+            self.optunas[trial] = "PRUNED" if outcome == "pruned" else "COMPLETE"
+            return outcome
+        if self.state in ("done", "cancelled", "failed"):
+            raise LeaseLost
+        return "infeasible"
+
+    def fail_running(self) -> None:
+        self.optunas = ["FAIL" if state == "RUNNING" else state for state in self.optunas]
 
     def release(self, batch: Batch, *, crashed: bool) -> bool:
         found = self.held(batch, "taken")
@@ -236,14 +264,27 @@ class Model:
             slot.state, slot.outcome = "ended", "skipped"
         return len(skipped)
 
+    def cancel(self) -> None:
+        self.change("cancelled", after=OPEN)
+        self.fail_running()
+
     def delete(self) -> None:
         if self.state is None:
             raise UnknownStudy("absent")
         self.state, self.slots, self.traces, self.networks = None, [], [], set()
+        self.optunas = []
+
+    def begin_deletion(self) -> None:
+        self.state = "cancelled"
+        self.fail_running()
+
+    def delete_trials(self) -> None:
+        self.begin_deletion()
+        self.optunas = []
 
     def seen(self) -> Seen:
         rows = [tuple(vars(slot).values()) for slot in self.slots]
-        return self.state, rows, sorted(self.networks)
+        return self.state, rows, sorted(self.networks), self.optunas
 
 
 class Cut(BaseException):
@@ -286,7 +327,7 @@ class Service(RuleBasedStateMachine):
         super().__init__()
         self.database, self.name = database, next(NAMES)
         self.model = Model()
-        self.made: dict[tuple[int, int], int] = {}  # trials of Optuna's, by generation and slot
+        self.made: dict[tuple[int, int], FrozenTrial] = {}  # by generation and slot
         self.before: tuple[int, list[Row]] = (0, [])
 
     def _both(
@@ -314,7 +355,7 @@ class Service(RuleBasedStateMachine):
         return found
 
     def _seen(self) -> Seen:
-        """The study's state, its slots and the trials of its networks, as the tables have them."""
+        """The study's state, slots and networks' trials, and Optuna's trials: from the tables."""
         columns = "number, kind, state, token, trial, worker, expiries, crashes, outcome"
         expired = "coalesce(expires_at < 2, false)"
         slots = f"SELECT {columns}, {expired} FROM hpo_slot WHERE study = :name ORDER BY number"  # noqa: S608
@@ -323,8 +364,17 @@ class Service(RuleBasedStateMachine):
             found = connection.execute(state, {"name": self.name}).scalar_one_or_none()
             rows = connection.execute(sa.text(slots), {"name": self.name}).all()
             networks = sa.text("SELECT trial FROM hpo_network WHERE study = :name ORDER BY trial")
-            trials = list(connection.execute(networks, {"name": self.name}).scalars())
-        return found, [(*row[:-1], bool(row[-1])) for row in rows], trials
+            trained = list(connection.execute(networks, {"name": self.name}).scalars())
+            of_optuna = [row.state for row in self._optunas(connection)]
+        return found, [(*row[:-1], bool(row[-1])) for row in rows], trained, of_optuna
+
+    def _optunas(self, connection: Connection) -> Sequence[Any]:
+        """Optuna's trials of the study by number."""
+        query = (
+            "SELECT trials.trial_id, trials.state FROM trials JOIN studies USING (study_id)"
+            " WHERE study_name = :name ORDER BY trials.number"
+        )
+        return connection.execute(sa.text(query), {"name": self.name}).all()
 
     def _study(self, trials: int) -> Study:
         return tiny_study(self.name, budget={"trials": trials})
@@ -403,28 +453,53 @@ class Service(RuleBasedStateMachine):
             assert not (self.model.traces and slot.token)
 
     @rule(batch=batches)
+    def make(self, batch: Batch) -> None:
+        """The trials of a batch are written."""
+        if batch.claims[0].kind != "trial":
+            return
+        made = self._both(lambda: self._make(batch), lambda model: model.make(batch))
+        if isinstance(made, dict):
+            with self.database.engine.connect() as connection:
+                ids = [row.trial_id for row in self._optunas(connection)]
+            for slot, number in made.items():
+                trial = create_trial(state=TrialState.RUNNING)
+                trial.number, trial._trial_id = number, ids[number]
+                self.made[batch.generation, slot] = trial
+
+    def _make(self, batch: Batch) -> dict[int, int]:
+        templates = {claim.number: create_trial(state=TrialState.RUNNING) for claim in batch.claims}
+        try:
+            of = studies.outline(self.database, self.name)
+            return trials.make(self.database, of.optuna_id, batch.claims, templates)
+        except UnknownStudy:
+            raise LeaseLost from None
+
+    def _trials(self, batch: Batch) -> list[FrozenTrial]:
+        """Those that were written for these slots, now or before; none where one is missing."""
+        keys = [(batch.generation, claim.number) for claim in batch.claims]
+        return [self.made[key] for key in keys] if set(keys) <= set(self.made) else []
+
+    @rule(batch=batches)
     def record(self, batch: Batch) -> None:
         """A network of each trial."""
-        numbers = self._numbers(batch)
-        if not numbers:
+        if not (found := self._trials(batch)):
             return
-        unbound = [
-            (claim, number)
-            for claim, number in zip(batch.claims, numbers, strict=True)
-            if claim.trial is None
-        ]
+        numbers = [trial.number for trial in found]
         trained = [(number, NETWORK) for number in numbers]
         self._both(
-            lambda: record_networks(self.database, batch.claims, trained, unbound=unbound),
+            lambda: record_networks(self.database, batch.claims, trained),
             lambda model: model.record(batch, numbers),
         )
 
-    def _numbers(self, batch: Batch) -> list[int]:
-        """Of the trials that Optuna made for these slots, now or before."""
-        if batch.claims[0].kind != "trial":
-            return []
-        keys = [(batch.generation, claim.number) for claim in batch.claims]
-        return [self.made.setdefault(key, len(self.made)) for key in keys]
+    @rule(place=st.integers(0, 4))
+    def fail_from_outside(self, place: int) -> None:
+        """Somebody's Optuna takes a trial for stale."""
+        if place < len(self.model.optunas) and self.model.optunas[place] == "RUNNING":
+            self.model.optunas[place] = "FAIL"
+            with self.database.engine.begin() as connection:
+                failed = {"id": self._optunas(connection)[place].trial_id}
+                change = sa.text("UPDATE trials SET state = 'FAIL' WHERE trial_id = :id")
+                connection.execute(change, failed)
 
     @rule(batch=batches, worker=st.sampled_from(WORKERS))
     def beat(self, batch: Batch, worker: str) -> None:
@@ -452,6 +527,7 @@ class Service(RuleBasedStateMachine):
         """What workers do mostly."""
         batch = self.take(worker, most)
         if isinstance(batch, Batch):
+            self.make(batch)
             self.record(batch)
             self.settle(batch, outcomes)
         return batch
@@ -466,31 +542,48 @@ class Service(RuleBasedStateMachine):
 
     @rule(batch=batches, outcomes=OUTCOMES)
     def settle(self, batch: Batch, outcomes: list[str]) -> None:
-        if batch.claims[0].kind == "verdict":
-            self._conclude(batch)
-        else:
-            self._settle(batch, outcomes)
+        {"benchmark": self._settle, "trial": self._end_trials, "verdict": self._conclude}[
+            batch.claims[0].kind
+        ](batch, outcomes[: len(batch.claims)])
 
-    def _settle(self, batch: Batch, outcomes: Sequence[str], **values: Any) -> None:
-        wanted = outcomes[: len(batch.claims)]
-        numbers: list[int | None] = [*self._numbers(batch)] or [None]
+    def _settle(self, batch: Batch, outcomes: Sequence[str]) -> None:
         settlements = [
-            Settlement(claim=claim, trial=number, outcome=outcome, score=1.0)
-            for claim, outcome, number in zip(batch.claims, wanted, numbers, strict=True)
+            Settlement(claim=claim, outcome=outcome)
+            for claim, outcome in zip(batch.claims, outcomes, strict=True)
         ]
         self._both(
-            lambda: settle(self.database, settlements, **values),
-            lambda model: model.settle(batch, wanted, numbers),
+            lambda: settle(self.database, settlements), lambda model: model.settle(batch, outcomes)
         )
 
-    def _conclude(self, batch: Batch) -> None:
+    def _end_trials(self, batch: Batch, outcomes: Sequence[str]) -> None:
+        if not (found := self._trials(batch)):
+            return
+        ended = [
+            (claim, trial, OUTCOMES_BY_NAME[outcome])
+            for claim, trial, outcome in zip(batch.claims, found, outcomes, strict=True)
+        ]
+        self._both(
+            lambda: trials.end(self.database, ended) and None,
+            lambda model: model.settle(batch, outcomes),
+        )
+
+    def _conclude(self, batch: Batch, _: Sequence[str]) -> None:
         """Answer, or fail where no trial is complete: as a worker does."""
         if self.model.of_trials("complete"):
-            self._settle(batch, ["complete"], state="done", ended_at=now())
+            self._both(
+                lambda: self._end_study(batch), lambda model: model.settle(batch, ["complete"])
+            )
         elif self._release(batch, crashed=False):
             self._both(
                 lambda: life.fail(self.database, self.name, "no trial"), lambda model: model.fail()
             )
+
+    def _end_study(self, batch: Batch) -> None:
+        try:
+            of = studies.outline(self.database, self.name)
+            trials.end_study(self.database, of.optuna_id, batch.claims[0], "{}")
+        except UnknownStudy:
+            raise LeaseLost from None
 
     @rule(batch=batches, crashed=st.booleans())
     def release(self, batch: Batch, crashed: bool) -> None:
@@ -547,14 +640,15 @@ class Service(RuleBasedStateMachine):
     def cancel(self) -> None:
         self._both(
             lambda: life.cancel(self.database, self.name),
-            lambda model: model.change("cancelled", after=OPEN),
+            lambda model: model.cancel(),
         )
 
     def delete(self) -> None:
         self._both(
             lambda: deletion.delete(self.database, self.name),
             lambda model: model.delete(),
-            lambda model: setattr(model, "state", "cancelled"),
+            lambda model: model.begin_deletion(),
+            lambda model: model.delete_trials(),
         )
 
     @invariant()
@@ -610,6 +704,7 @@ class Service(RuleBasedStateMachine):
         """All workers die, and another one takes what there is and ends it."""
         self.expire("")
         if isinstance(batch := self._take(self._identity("dan"), 4), Batch):
+            self.make(batch)
             self.settle(batch, ["complete"] * 4)
             self.tables_are_as_the_model()
 
@@ -645,7 +740,7 @@ def test_a_verdict_that_is_ready_after_the_cancel_does_not_undo_it(breakable: Br
     one = Service(breakable)
     one.begin(3, is_benchmarked=True)
     for _ in range(3):
-        one.settle(one.take("ann", 1), ["complete"])
+        one.work("ann", 1, ["complete"])
     verdict = one.take("ann", 1)
     one.cancel()
     one.settle(verdict, ["complete"])

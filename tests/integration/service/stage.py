@@ -68,7 +68,7 @@ def first_trial(database: Database, worker: str = "ann", name: str = "tiny") -> 
 
 
 def bind(database: Database, trials: Sequence[tuple[Claim, int]]) -> None:
-    """Give slots the numbers of their trials, as recording their first networks does."""
+    """Give slots the numbers of their trials, as making them does."""
     with database.transaction() as connection:
         claims.held(connection, [claim for claim, _ in trials])
         claims.bind(connection, trials)

@@ -216,7 +216,7 @@ def test_trials_of_a_batch_are_suggested_from_what_ended_before_it(sqlite_url: s
     assert [len(fact["seen"]) for fact in facts] == [0, 0, 0, 0, 4, 4, 4, 4, 8, 8]
     assert [fact["beside"] for fact in facts[4:8]] == [[], [5], [5, 6], [5, 6, 7]]
     assert [trial.number for trial in found] == list(range(10))
-    assert [trial.user_attrs["slot"] for trial in found] == list(range(1, 11))
+    assert [trial.user_attrs["facts"]["slot"] for trial in found] == list(range(1, 11))
 
 
 def test_one_trial_of_a_batch_that_cannot_be_trained_leaves_the_others_as_they_are(

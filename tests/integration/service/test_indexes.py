@@ -141,8 +141,7 @@ def work_on(database: Database, study: str, worker: str) -> None:
     claims.beat(database, worker, "training", taken)
     results.networks_of(database, study, [first.number, second.number])
     checkpoints.saved_of(database, study, [first.number, second.number])
-    unbound = [(claim, claim.number) for claim in taken]
-    results.record_networks(database, taken, [(first.number, RECORD)], unbound=unbound)
+    results.record_networks(database, taken, [(first.number, RECORD)])
     job = Job(trial=first.number, fold=0, candidate=CANDIDATE, seed=0)
     checkpoints.keep(database, taken, job, Saved(state=b"state", wall_s=1.0))
     claims.settle(

@@ -78,7 +78,7 @@ def test_a_trial_whose_worker_is_killed_is_finished_by_another_under_its_number(
         assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 2, 0, 0)
         stored = trials.all_trials(database, studies.find(database, "tiny").optuna_id)
         assert [t.number for t in stored] == list(range(2))
-        assert sorted(t.user_attrs["slot"] for t in stored) == list(range(1, 3))
+        assert sorted(t.user_attrs["facts"]["slot"] for t in stored) == list(range(1, 3))
         assert all(t.state.is_finished() for t in stored)
         assert now.networks == results.count_networks(database, "tiny")
     after = look(database_url, "SELECT trial, fold, seed, losses FROM hpo_network")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
 from hpo.service import deletion, life, studies, trials
-from hpo.service.claims import Settlement, release, settle
+from hpo.service.claims import release
 from hpo.service.database import Database
 from hpo.service.failures import last_trace, record_failure
 from hpo.service.registry import enroll, join
@@ -223,11 +223,7 @@ def test_status_names_the_best_network_and_the_workers(database_url: str) -> Non
         claim = first_trial(database)
         study = studies.find(database, "tiny").optuna_id
         [trial] = trials.batch_of(database, study, [claim], tiny_prepared()).trials
-        trials.tell(database, trial, Completed(0.5))
-        settle(
-            database,
-            [Settlement(claim=claim, trial=trial.number, outcome="complete", score=0.5)],
-        )
+        trials.end(database, [(claim, trial, Completed(0.5))])
         enroll_on(database, "ann")
         found = status(database, "tiny")
     assert found["best"] == {"layers": 1, "cells": [2], "score": 0.5}
@@ -301,12 +297,12 @@ def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
 def test_a_deletion_that_is_interrupted_leaves_an_ended_study(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(**_: Any) -> None:
         raise KeyboardInterrupt
 
     with opened(sqlite_url) as database:
         submit(database)
-        monkeypatch.setattr(deletion, "_delete_trials", interrupt)
+        monkeypatch.setattr(optuna, "delete_study", interrupt)
         with pytest.raises(KeyboardInterrupt):
             deletion.delete(database, "tiny")
         monkeypatch.undo()

@@ -1,4 +1,6 @@
-"""Optuna's side of a slot: found again after a crash, told once."""
+"""Optuna's side of a slot: made with its binding, ended with its settlement, once each."""
+
+from typing import Any
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
@@ -6,14 +8,14 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo.data.prepare import Prepared
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 from hpo.search.suggestion import suggest_together
-from hpo.service import studies, trials
-from hpo.service.claims import Claim, LeaseLost, Settlement, settle
+from hpo.service import life, studies, trials
+from hpo.service.claims import Claim, LeaseLost, release
 from hpo.service.database import Database
-from hpo.service.work import Worker
 from hpo.sizing.bound import parameters
+from hpo.training.trainer import Shape
+from tests.integration.service.databases import change
 from tests.integration.service.stage import (
     claim_of,
-    end,
     first_trial,
     let_leases_expire,
     look,
@@ -24,7 +26,6 @@ from tests.integration.service.stage import (
 from tests.unit.search.fake_trainer import FakeTrainer, tiny_prepared, tiny_study
 
 PREPARED = tiny_prepared()
-INFEASIBLE = Infeasible("the loss is not a finite number")
 
 
 def optuna_id(database: Database) -> int:
@@ -44,31 +45,38 @@ def trials_of(
     return trials.batch_of(database, optuna_id(database), claims, prepared).trials
 
 
-def test_a_slot_without_number_finds_the_trial_its_worker_made_before_it_died(
-    database_url: str,
-) -> None:
+def test_a_trial_whose_worker_died_is_that_of_the_next(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
-        claim, study = first_trial(database), optuna_id(database)
-        trial_of(database, claim)
+        made = trial_of(database, first_trial(database))
+        assert look(database_url, "SELECT trial FROM hpo_slot WHERE number = 1") == [(0,)]
         let_leases_expire(database_url)
         again = claim_of(database, "bob")
-        assert (again.number, again.trial) == (1, None)
-        trial = trial_of(database, again)
-        assert (trial.number, trial.state) == (0, TrialState.RUNNING)
-        assert len(trials.all_trials(database, study)) == 1
-        settle(database, [Settlement(claim=again, trial=trial.number, outcome="complete")])
-    assert look(database_url, "SELECT trial FROM hpo_slot WHERE number = 1") == [(0,)]
+        assert (again.number, again.trial) == (1, 0)
+        found = trial_of(database, again)
+        assert (found.number, found.state) == (0, TrialState.RUNNING)
+        assert (found.params, found._trial_id) == (made.params, made._trial_id)
+        assert len(trials.all_trials(database, optuna_id(database))) == 1
+
+
+def test_trials_of_which_the_commit_was_not_heard_are_found_again(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        made = trial_of(database, claim)
+        again = trial_of(database, claim)  # the claim does not know that its slot has a trial
+        assert (again.number, again._trial_id) == (0, made._trial_id)
+        assert len(trials.all_trials(database, optuna_id(database))) == 1
 
 
 def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
         claim = first_trial(database)
-        trial, submitted = trial_of(database, claim), claim.created_at
+        trial = trial_of(database, claim)
     assert trial.user_attrs == {
-        "slot": 1,
         "facts": {
+            "slot": 1,
             "cells": [2],
             "weights": 43,
             "rule": "formula",
@@ -77,7 +85,6 @@ def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url:
             "limit_cells": PREPARED.limit.samples // 4,
             "seen": [],
             "beside": [],
-            "submitted": submitted,
         },
     }
 
@@ -105,90 +112,123 @@ def test_a_suggestion_is_repeated_from_the_trials_it_saw(sqlite_url: str) -> Non
             claim = claim_of(database)
             made = trial_of(database, claim)
             if place % 3:
-                trials.tell(database, made, Completed(1.0 / (1 + place)))
+                trials.end(database, [(claim, made, Completed(1.0 / (1 + place)))])
         found = trials.all_trials(database, study)
     last = found[-1]
     seen = last.user_attrs["facts"]["seen"]
     assert seen == [1, 2, 4, 5, 7, 8, 10]
     history = [trial for trial in found if trial.number in seen]
-    number = last.user_attrs["slot"] - 1
+    number = last.user_attrs["facts"]["slot"] - 1
     assert suggest_together(PREPARED, history, [number]) == [last.params]
 
 
-@pytest.mark.parametrize(
-    "outcome", [Completed(0.5), Pruned(0.75, "clearly worse"), INFEASIBLE], ids=lambda o: str(o)[:8]
-)
-def test_what_is_told_is_what_is_read_and_is_told_once(database_url: str, outcome: Outcome) -> None:
-    with opened(database_url) as database:
-        submit(database)
-        trial = trial_of(database, first_trial(database))
-        assert trials.told(trial) is None
-        assert trials.tell(database, trial, outcome) == outcome
-        assert trials.tell(database, trial, Completed(9.0)) == outcome
-        [found] = trials.all_trials(database, optuna_id(database))
-        assert trials.told(found) == outcome
+ENDINGS: dict[str, tuple[Outcome, tuple[Any, ...], tuple[Any, ...]]] = {
+    "complete": (Completed(0.5), (0.5, ""), (TrialState.COMPLETE, 0.5, {}, {})),
+    "pruned": (
+        Pruned(0.75, "clearly worse"),
+        (0.75, "clearly worse"),
+        (TrialState.PRUNED, None, {}, {0: 0.75}),
+    ),
+    "infeasible": (
+        Infeasible("the loss is not a finite number"),
+        (None, "the loss is not a finite number"),
+        (TrialState.COMPLETE, float("inf"), {"infeasible": 1.0}, {}),
+    ),
+}
 
 
-def test_infeasible_is_complete_with_an_infinite_value_and_a_broken_constraint(
-    database_url: str,
-) -> None:
-    with opened(database_url) as database:
-        submit(database)
-        trial = trial_of(database, first_trial(database))
-        trials.tell(database, trial, INFEASIBLE)
-        [found] = trials.all_trials(database, optuna_id(database))
-    assert (found.state, found.value) == (TrialState.COMPLETE, float("inf"))
-    assert found.constraints == {"infeasible": 1.0}
-    assert not trials.is_feasible(found)
-
-
-def test_infeasible_half_told_stays_infeasible(database_url: str) -> None:
+@pytest.mark.parametrize("outcome", ENDINGS)
+def test_a_trial_and_its_slot_end_together_and_once(database_url: str, outcome: str) -> None:
+    ending, of_slot, of_optuna = ENDINGS[outcome]
     with opened(database_url) as database:
         submit(database)
         claim = first_trial(database)
         trial = trial_of(database, claim)
-        storage = database.storage
-        storage.set_trial_user_attr(trial._trial_id, "reason", INFEASIBLE.reason)
-        storage.set_trial_system_attr(trial._trial_id, "constraints:infeasible", 1.0)
-        again = trial_of(database, claim)
-        assert trials.told(again) == INFEASIBLE
+        for each in (ending, Completed(9.0)):  # the second one does nothing
+            trials.end(database, [(claim, trial, each)])
+        [found] = trials.all_trials(database, optuna_id(database))
+    shown = (found.state, found.value, found.constraints, found.intermediate_values)
+    assert shown == of_optuna
+    assert found.user_attrs.get("reason", "") == of_slot[1]
+    assert trials.is_complete(found) == (outcome == "complete")
+    slot = "SELECT outcome, score, reason FROM hpo_slot WHERE number = 1"
+    assert look(database_url, slot) == [(outcome, *of_slot)]
 
 
-def test_a_trial_told_but_not_settled_is_settled_without_training(database_url: str) -> None:
+def test_a_late_worker_ends_neither_the_slot_nor_the_trial(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
-        claim = first_trial(database)
-        trial = trial_of(database, claim)
-        trials.tell(database, trial, Completed(0.25))
+        late = first_trial(database)
+        trial = trial_of(database, late)
         let_leases_expire(database_url)
-        trainer = FakeTrainer()
-        run_once(worker(database, trainer))
-    assert trainer.trained == []
-    assert look(database_url, "SELECT outcome, score FROM hpo_slot WHERE number = 1") == [
-        ("complete", 0.25)
-    ]
-
-
-def run_once(one: Worker) -> None:
-    one._work_on([claim_of(one.database, one.id)])
-
-
-def test_a_trial_made_after_the_lease_was_lost_is_closed_before_the_verdict(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with opened(database_url) as database:
-        submit(database)
-        lost, study = first_trial(database), optuna_id(database)
-        let_leases_expire(database_url)
-        taken = claim_of(database, "bob")
-        kept = trial_of(database, taken)
-        end(database, taken, score=1.0)
-        trials.tell(database, kept, Completed(1.0))
-        monkeypatch.setattr(trials, "all_trials", lambda *_: [])  # it looked before bob's trial
-        trials.batch_of(database, study, [lost], PREPARED)
-        monkeypatch.undo()
+        claim_of(database, "bob")
         with pytest.raises(LeaseLost):
-            settle(database, [Settlement(claim=lost, outcome="complete")])
-        trials.close_orphans(database, study, lost.created_at)
+            trials.end(database, [(late, trial, Completed(0.5))])
+        [found] = trials.all_trials(database, optuna_id(database))
+    assert found.state == TrialState.RUNNING
+
+
+def test_a_late_worker_makes_no_trial(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        late = first_trial(database)
+        let_leases_expire(database_url)
+        claim_of(database, "bob")
+        with pytest.raises(LeaseLost):
+            trial_of(database, late)
+        assert trials.all_trials(database, optuna_id(database)) == []
+
+
+def test_a_cancelled_study_gets_no_more_trials_and_none_runs_on(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        first = first_trial(database)
+        trial = trial_of(database, first)
+        second = claim_of(database)
+        life.cancel(database, "tiny")
+        with pytest.raises(LeaseLost, match="has ended"):
+            trial_of(database, second)
+        with pytest.raises(LeaseLost, match="has ended"):
+            trials.end(database, [(first, trial, Completed(0.5))])
+        [found] = trials.all_trials(database, optuna_id(database))
+    assert found.state == TrialState.FAIL
+    outcome = "SELECT outcome FROM hpo_slot WHERE number = 1"
+    assert look(database_url, outcome) == [(None,)]
+
+
+FROM_OUTSIDE = [("infeasible", "the trial was ended from outside")]
+
+
+@pytest.mark.parametrize("moment", ["before its training", "in its training"])
+def test_a_trial_that_somebody_else_has_failed_costs_its_slot_and_no_worker(
+    database_url: str, moment: str
+) -> None:
+    def fail(_: Shape | None = None) -> None:
+        change(database_url, "UPDATE trials SET state = 'FAIL', datetime_complete = datetime_start")
+
+    with opened(database_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        if moment == "before its training":
+            trial_of(database, claim)
+            fail()
+        worker(database, FakeTrainer(before=fail))._work_on([claim])
+        [found] = trials.all_trials(database, optuna_id(database))
+    assert found.state == TrialState.FAIL
+    slot = "SELECT outcome, reason FROM hpo_slot WHERE number = 1"
+    assert look(database_url, slot) == FROM_OUTSIDE
+
+
+def test_the_trial_of_a_skipped_slot_fails_with_the_end_of_its_study(database_url: str) -> None:
+    with opened(database_url) as database:
+        submit(database)
+        study = optuna_id(database)
+        claim, other = first_trial(database), claim_of(database, "bob")
+        trials.end(database, [(claim, trial_of(database, claim), Completed(0.5))])
+        trial_of(database, other)
+        release(database, [other])
+        life.stop(database, "tiny")
+        trials.end_study(database, study, claim_of(database), answer="{}")
         states = [trial.state for trial in trials.all_trials(database, study)]
+        assert studies.state(database, "tiny") == "done"
     assert states == [TrialState.COMPLETE, TrialState.FAIL]

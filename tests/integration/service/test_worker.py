@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from hpo import events
@@ -297,7 +298,7 @@ def test_work_on_a_deleted_study_is_dropped(
 def test_a_worker_lives_on_when_its_study_is_half_deleted(database_url: str) -> None:
     def delete_half(_: Shape) -> None:
         change(database_url, "UPDATE hpo_study SET state = 'cancelled'")
-        deletion._delete_trials(database, "tiny")
+        optuna.delete_study(study_name="tiny", storage=database.storage)
 
     with opened(database_url) as database:
         submit(database)
@@ -306,7 +307,7 @@ def test_a_worker_lives_on_when_its_study_is_half_deleted(database_url: str) -> 
     assert look(database_url, "SELECT state FROM hpo_slot WHERE number = 1") == [("open",)]
 
 
-def test_a_trial_made_after_its_study_was_done_is_closed(database_url: str) -> None:
+def test_a_late_worker_adds_no_trial_to_a_study_that_is_done(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database, tiny_study(budget={"trials": 1}))
         one = worker(database)
@@ -357,7 +358,7 @@ def bobs_trial(url: str) -> list[tuple[Any, ...]]:
     return [*look(url, slot), *look(url, "SELECT state FROM trials WHERE number = 0")]
 
 
-UNTOUCHED = [("taken", "bob", 1, None, None), ("RUNNING",)]
+UNTOUCHED = [("taken", "bob", 1, 0, None), ("RUNNING",)]
 
 
 def test_a_study_submitted_again_while_a_worker_is_at_the_old_one_is_ended_by_it_exactly(
@@ -385,7 +386,7 @@ def test_a_study_submitted_again_while_a_worker_is_at_the_old_one_is_ended_by_it
     assert lost == [UNTOUCHED]
     assert (now.state, now.trials.ended, now.running, now.waiting) == ("done", 6, 0, 0)
     assert now.networks == len(trainer.trained) - 2, "the two of the old study's trial"
-    assert sorted(trial.user_attrs["slot"] for trial in stored) == list(range(1, 7))
+    assert sorted(trial.user_attrs["facts"]["slot"] for trial in stored) == list(range(1, 7))
 
 
 def test_a_trial_that_is_ended_late_does_not_end_one_of_the_study_submitted_again(

@@ -1,0 +1,161 @@
+"""Optuna's rows of trials, written in our own transactions together with the slots they belong to.
+
+Optuna's storage writes every trial, and every word about it, in a transaction of its own, which
+cannot be one with a slot's. These are the rows that it would write, through its own tables
+(tests/integration/service/test_trial_rows.py); docs/decisions/0010 says why.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import distribution_to_json
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.engine import Connection
+
+from hpo.errors import UnknownStudy
+from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
+
+CONSTRAINT = "infeasible"
+REASON = "reason"
+Row = dict[str, Any]
+
+
+def _table(model: type[Any]) -> sa.Table:
+    found: sa.Table = model.__table__
+    return found
+
+
+STUDIES, TRIALS = _table(models.StudyModel), _table(models.TrialModel)
+PARAMS = _table(models.TrialParamModel)
+VALUES = _table(models.TrialValueModel)
+INTERMEDIATE = _table(models.TrialIntermediateValueModel)
+USER_ATTRS = _table(models.TrialUserAttributeModel)
+SYSTEM_ATTRS = _table(models.TrialSystemAttributeModel)
+
+
+def lock(connection: Connection, optuna_id: int) -> None:
+    """Let nobody else add trials to this study before the transaction's end.
+
+    Optuna's own way to number trials one after the other. Raises UnknownStudy.
+    """
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == optuna_id)
+    if connection.execute(query.with_for_update()).first() is None:
+        raise UnknownStudy("the study was deleted")
+
+
+def add(connection: Connection, optuna_id: int, templates: Sequence[FrozenTrial]) -> None:
+    """Write running trials of a study that is locked; each template gets its number and id."""
+    of_study = sa.select(sa.func.count()).select_from(TRIALS).where(TRIALS.c.study_id == optuna_id)
+    first, began = connection.execute(of_study).scalar_one(), _now()
+    for number, trial in enumerate(templates, start=first):
+        trial.number = number
+    running = {"study_id": optuna_id, "state": TrialState.RUNNING, "datetime_start": began}
+    ids = connection.execute(
+        TRIALS.insert().returning(TRIALS.c.trial_id, sort_by_parameter_order=True),
+        [running | {"number": trial.number} for trial in templates],
+    ).scalars()
+    for trial, trial_id in zip(templates, ids, strict=True):
+        trial._trial_id = trial_id
+    _insert(connection, PARAMS, [row for trial in templates for row in _params(trial)])
+    _insert(connection, USER_ATTRS, [row for trial in templates for row in _user_attrs(trial)])
+
+
+def _params(trial: FrozenTrial) -> list[Row]:
+    return [
+        {
+            "trial_id": trial._trial_id,
+            "param_name": name,
+            "param_value": trial.distributions[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(trial.distributions[name]),
+        }
+        for name, value in trial.params.items()
+    ]
+
+
+def _user_attrs(trial: FrozenTrial) -> list[Row]:
+    return [_attribute(trial._trial_id, key, value) for key, value in trial.user_attrs.items()]
+
+
+def end(connection: Connection, outcomes: Mapping[int, Outcome]) -> set[int]:
+    """End trials, by id; the ids of those that were not running any more, which stay as they are.
+
+    Infeasible is COMPLETE with an infinite value and a broken constraint: samplers learn from that,
+    while FAIL would be invisible to them.
+    """
+    of_these = (TRIALS.c.trial_id.in_(outcomes), TRIALS.c.state == TrialState.RUNNING)
+    query = sa.select(TRIALS.c.trial_id).where(*of_these).order_by(TRIALS.c.trial_id)
+    running = set(connection.execute(query.with_for_update()).scalars())
+    rows: dict[sa.Table, list[Row]] = {
+        VALUES: [],
+        INTERMEDIATE: [],
+        USER_ATTRS: [],
+        SYSTEM_ATTRS: [],
+    }
+    states: dict[TrialState, list[int]] = {}
+    for trial_id in sorted(running):
+        match outcomes[trial_id]:
+            case Completed(score):
+                state = TrialState.COMPLETE
+                rows[VALUES].append(_value(trial_id, score))
+            case Pruned(score, reason):
+                state = TrialState.PRUNED
+                rows[INTERMEDIATE].append(_intermediate_value(trial_id, score))
+                rows[USER_ATTRS].append(_attribute(trial_id, REASON, reason))
+            case Infeasible(reason):
+                state = TrialState.COMPLETE
+                rows[VALUES].append(_value(trial_id, float("inf")))
+                rows[USER_ATTRS].append(_attribute(trial_id, REASON, reason))
+                rows[SYSTEM_ATTRS].append(_attribute(trial_id, f"constraints:{CONSTRAINT}", 1.0))
+        states.setdefault(state, []).append(trial_id)
+    for state, ids in states.items():
+        _set_state(connection, state, TRIALS.c.trial_id.in_(ids))
+    for table, new in rows.items():
+        _insert(connection, table, new)
+    return set(outcomes) - running
+
+
+def fail_running(connection: Connection, optuna_id: int) -> None:
+    """Fail the trials of a study that run, and let no more be added before the transaction's end.
+
+    Raises UnknownStudy.
+    """
+    lock(connection, optuna_id)
+    running = (TRIALS.c.study_id == optuna_id, TRIALS.c.state == TrialState.RUNNING)
+    _set_state(connection, TrialState.FAIL, *running)
+
+
+def _set_state(connection: Connection, state: TrialState, *which: sa.ColumnElement[bool]) -> None:
+    connection.execute(TRIALS.update().where(*which).values(state=state, datetime_complete=_now()))
+
+
+def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def _value(trial_id: int, score: float) -> Row:
+    value, kind = models.TrialValueModel.value_to_stored_repr(score)
+    return {"trial_id": trial_id, "objective": 0, "value": value, "value_type": kind}
+
+
+def _intermediate_value(trial_id: int, score: float) -> Row:
+    value, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(score)
+    return {
+        "trial_id": trial_id,
+        "step": 0,
+        "intermediate_value": value,
+        "intermediate_value_type": kind,
+    }
+
+
+def _attribute(trial_id: int, key: str, value: object) -> Row:
+    return {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+
+
+def _now() -> datetime:
+    """As Optuna keeps times: in UTC, without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,153 @@
+"""The rows that we write of Optuna's trials are those that its own storage writes."""
+
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hpo.errors import UnknownStudy
+from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
+from hpo.search.space import distributions
+from hpo.service import trial_rows
+from hpo.service.database import Database
+from tests.integration.service.databases import look
+from tests.integration.service.stage import opened
+from tests.unit.search.fake_trainer import tiny_prepared
+
+PARAMS = {"layers": 2, "cells_1": 5, "cells_2": 3, "cells_3": 2, "learning_rate": 0.01}
+TABLES = {
+    "trials": ("number", "state"),
+    "trial_params": ("param_name", "param_value", "distribution_json"),
+    "trial_values": ("objective", "value", "value_type"),
+    "trial_intermediate_values": (*("step", "intermediate_value", "intermediate_value_type"),),
+    "trial_user_attributes": ("key", "value_json"),
+    "trial_system_attributes": ("key", "value_json"),
+}
+
+
+def template() -> FrozenTrial:
+    limits = distributions(tiny_prepared(space={"layers": [1, 3]}))
+    assert set(PARAMS) == set(limits)
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=PARAMS,
+        distributions=limits,
+        user_attrs={"facts": {"slot": 1, "seen": [], "cells": [5, 3]}, "more": "\u00e9"},
+    )
+
+
+def new_study(database: Database) -> int:
+    return optuna.create_study(storage=database.storage)._study_id
+
+
+def add(database: Database, study: int, count: int = 1) -> list[FrozenTrial]:
+    templates = [template() for _ in range(count)]
+    with database.transaction() as connection:
+        trial_rows.lock(connection, study)
+        trial_rows.add(connection, study, templates)
+    return templates
+
+
+def end(database: Database, trial_id: int, outcome: Outcome) -> set[int]:
+    with database.transaction() as connection:
+        return trial_rows.end(connection, {trial_id: outcome})
+
+
+def rows_of(url: str, trial_id: int) -> dict[str, list[tuple[Any, ...]]]:
+    """All that the tables say of a trial, but for its ids and times."""
+    return {
+        table: sorted(
+            look(url, f"SELECT {', '.join(columns)} FROM {table} WHERE trial_id = :id", id=trial_id)  # noqa: S608
+        )
+        for table, columns in TABLES.items()
+    }
+
+
+def by_optuna(database: Database, outcome: Outcome | None) -> int:
+    """A trial as Optuna writes it."""
+    storage = database.storage
+    trial_id = storage.create_new_trial(new_study(database), template())
+    match outcome:
+        case Completed(score):
+            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
+        case Pruned(score, reason):
+            storage.set_trial_intermediate_value(trial_id, 0, score)
+            storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_state_values(trial_id, TrialState.PRUNED, None)
+        case Infeasible(reason):
+            storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_system_attr(trial_id, "constraints:infeasible", 1.0)
+            storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [float("inf")])
+    return trial_id
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        None,
+        Completed(0.5),
+        Pruned(0.75, "clearly worse"),
+        Pruned(float("nan"), "not a number"),
+        Infeasible("out of memory"),
+    ],
+    ids=["running", "complete", "pruned", "pruned-nan", "infeasible"],
+)
+def test_a_trial_is_written_as_optuna_writes_it(database_url: str, outcome: Outcome | None) -> None:
+    with opened(database_url) as database:
+        [trial] = add(database, new_study(database))
+        if outcome is not None:
+            assert end(database, trial._trial_id, outcome) == set()
+        theirs = by_optuna(database, outcome)
+        assert rows_of(database_url, trial._trial_id) == rows_of(database_url, theirs)
+        ours = database.storage.get_trial(trial._trial_id)
+        others = database.storage.get_trial(theirs)
+    assert ours.datetime_start is not None
+    assert others.datetime_start is not None
+    assert abs((ours.datetime_start - others.datetime_start).total_seconds()) < 60
+    assert (ours.datetime_complete is None) == (others.datetime_complete is None)
+
+
+def test_trials_are_numbered_in_the_order_in_which_they_are_added(database_url: str) -> None:
+    with opened(database_url) as database:
+        other, study = new_study(database), new_study(database)
+        add(database, other, 2)
+        made = [trial for count in (3, 1) for trial in add(database, study, count)]
+        database.storage.create_new_trial(study)
+        found = database.storage.get_all_trials(study)
+    assert [trial.number for trial in made] == [0, 1, 2, 3]
+    assert [(t.number, t._trial_id) for t in found[:4]] == [(t.number, t._trial_id) for t in made]
+    assert found[4].number == 4
+
+
+def test_what_was_ended_before_stays_as_it_is_and_is_told(database_url: str) -> None:
+    with opened(database_url) as database:
+        first, second = add(database, new_study(database), 2)
+        assert end(database, first._trial_id, Completed(0.5)) == set()
+        with database.transaction() as connection:
+            both = dict.fromkeys((first._trial_id, second._trial_id), Completed(0.25))
+            assert trial_rows.end(connection, both) == {first._trial_id}
+        found = [database.storage.get_trial(trial._trial_id) for trial in (first, second)]
+    assert [trial.value for trial in found] == [0.5, 0.25]
+
+
+def test_the_running_trials_of_one_study_fail(database_url: str) -> None:
+    with opened(database_url) as database:
+        study = new_study(database)
+        ended, _ = add(database, study, 2)
+        [other] = add(database, new_study(database))
+        end(database, ended._trial_id, Completed(0.5))
+        with database.transaction() as connection:
+            trial_rows.fail_running(connection, study)
+        found = database.storage.get_all_trials(study)
+        assert database.storage.get_trial(other._trial_id).state == TrialState.RUNNING
+    assert [trial.state for trial in found] == [TrialState.COMPLETE, TrialState.FAIL]
+    assert found[1].datetime_complete is not None
+
+
+def test_a_study_that_is_deleted_gets_no_trials(database_url: str) -> None:
+    with opened(database_url) as database:
+        study = new_study(database)
+        database.storage.delete_study(study)
+        with pytest.raises(UnknownStudy):
+            add(database, study)
