@@ -207,7 +207,7 @@ def cases(options: argparse.Namespace) -> list[tuple[str, Case]]:
     """Every kind of database with every number of workers and every length of a trial."""
 
     def trials(workers: int, training_s: float) -> int:
-        return 32 * workers if training_s else max(options.trials, 8 * workers)
+        return 16 * workers if training_s else max(options.trials, 8 * workers)
 
     return [
         (kind, Case(workers=workers, training_s=training_s, trials=trials(workers, training_s)))

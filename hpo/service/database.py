@@ -104,12 +104,13 @@ def open_database(url: str, *, create: bool = True) -> Database:
         _refuse_missing_file(parsed)
     with _translated(url):
         _prepare_tables(parsed, without_password(url), create=create)
-        storage = RDBStorage(
-            parsed.render_as_string(hide_password=False),
-            engine_kwargs=_POOL | _options(parsed),
-            skip_table_creation=True,
-            skip_compatibility_check=True,
-        )
+        with sqlite.only_looking():
+            storage = RDBStorage(
+                parsed.render_as_string(hide_password=False),
+                engine_kwargs=_POOL | _options(parsed),
+                skip_table_creation=True,
+                skip_compatibility_check=True,
+            )
         storage.engine.dispose()  # Optuna has looked at its tables: by a connection without limit
         sa.event.listen(storage.engine, "connect", _limit_idleness)
     return Database(url=url, storage=_CachedStorage(storage), engine=storage.engine)
@@ -214,7 +215,7 @@ def _no_database(where: str) -> DatabaseError:
 def _prepare_tables(url: URL, shown: str, *, create: bool) -> None:
     """See that all tables are there; they are made by one process while others wait."""
     with _one_connection(url) as connection:
-        with connection.begin():
+        with sqlite.only_looking(), connection.begin():
             if schema.is_whole(connection, shown):
                 return
         if not create:
@@ -228,7 +229,6 @@ def _prepare_tables(url: URL, shown: str, *, create: bool) -> None:
 def _one_connection(url: URL) -> Iterator[Connection]:
     engine = sa.create_engine(url, poolclass=sa.NullPool, **_options(url))
     with engine.connect() as connection:
-        sqlite.wait_at_most(connection, CONNECT_TIMEOUT_S)
         yield connection
 
 

@@ -6,7 +6,9 @@ such a URL, Optuna's too.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import stamina
@@ -16,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 BUSY_TIMEOUT_S = 60.0
 DRIVER = "sqlite+immediate"
+_only_looks = ContextVar("only_looks", default=False)
 
 
 class ImmediateSQLite(SQLiteDialect_pysqlite):
@@ -40,7 +43,7 @@ class ImmediateSQLite(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         if dbapi_connection.isolation_level is None:
-            dbapi_connection.execute("BEGIN IMMEDIATE")
+            dbapi_connection.execute("BEGIN" if _only_looks.get() else "BEGIN IMMEDIATE")
 
     def set_isolation_level(self, dbapi_connection: Any, level: Any) -> None:
         """AUTOCOMMIT: reads that lock nothing; the driver would itself begin before a write."""
@@ -50,11 +53,14 @@ class ImmediateSQLite(SQLiteDialect_pysqlite):
         dbapi_conn.isolation_level = None
 
 
-def wait_at_most(connection: Connection, seconds: float) -> None:
-    """Wait no longer for a file that others hold."""
-    if connection.dialect.name == "sqlite":
-        driver: Any = connection.connection.driver_connection
-        driver.execute(f"PRAGMA busy_timeout = {seconds * 1_000:.0f}")
+@contextmanager
+def only_looking() -> Iterator[None]:
+    """Transactions that do not write, and so wait for no one that does."""
+    before = _only_looks.set(True)
+    try:
+        yield
+    finally:
+        _only_looks.reset(before)
 
 
 def suspend_foreign_keys(connection: Connection) -> None:
