@@ -80,17 +80,18 @@ def _watch_trainer(shares: TimeShares, trainer: Any) -> None:
 
 
 def _start_and_mark(shares: TimeShares) -> None:
-    take, settle = taking.take, claims.settle
+    take, end = taking.take, trials.end
 
     def start_and_take(*args: Any, **kwargs: Any) -> list[claims.Claim]:
         shares.start()
         return take(*args, **kwargs)
 
-    def settle_and_mark(*args: Any, **kwargs: Any) -> None:
-        settle(*args, **kwargs)
+    def end_and_mark(*args: Any, **kwargs: Any) -> list[claims.Settlement]:
+        settlements = end(*args, **kwargs)
         shares.mark()
+        return settlements
 
-    for function, by in ((take, start_and_take), (settle, settle_and_mark)):
+    for function, by in ((take, start_and_take), (end, end_and_mark)):
         by.__module__ = function.__module__
         replace_everywhere(function, by)
 
