@@ -378,7 +378,7 @@ def main() -> int:
     )
     rows = compare(ordeal, options.databases)
     found = {"rows": rows, "ordeal": asdict(ordeal)}
-    tell(found, lambda: table(rows, ordeal), as_json=options.json, narrowest=150)
+    tell(found, lambda: table(rows, ordeal), as_json=options.json, narrowest=170)
     return 0
 
 

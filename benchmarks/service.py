@@ -254,7 +254,7 @@ def main() -> int:
         for kind, case in watched:
             rows += compare(kind, case, server)
     told = [{k: None if cell(v) == "" else v for k, v in row.items()} for row in rows]
-    tell({"rows": told}, lambda: table(rows), as_json=options.json, narrowest=150)
+    tell({"rows": told}, lambda: table(rows), as_json=options.json, narrowest=170)
     return 0
 
 
