@@ -123,8 +123,8 @@ def mishap_of(error: exc.SQLAlchemyError) -> Mishap:
             return CONTENDED  # by this process' own threads
         case exc.OperationalError() | exc.InterfaceError():
             return _of_connection(str(said).lower())
-        case exc.DBAPIError(connection_invalidated=True):
-            return UNREACHABLE
+        case exc.DBAPIError(connection_invalidated=True) | exc.PendingRollbackError():
+            return UNREACHABLE  # the latter: lost by an earlier statement of the transaction
         case _:
             return UNEXPECTED
 

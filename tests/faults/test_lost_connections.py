@@ -40,7 +40,7 @@ def test_connections_that_are_cut_at_random_cost_nothing(
     postgres15: Postgres, tmp_path: Path
 ) -> None:
     with fleet(postgres15.url, tmp_path) as workers:
-        workers.submit(study(trials=40, max_steps=1500))
+        workers.submit(study(trials=60, max_steps=1500))
         processes = [workers.start() for _ in range(3)]
         workers.mid_trial()
         cuts, chance = 0, random.Random(0)
@@ -48,12 +48,12 @@ def test_connections_that_are_cut_at_random_cost_nothing(
             with psycopg.connect(postgres15.url) as administrator:
                 cuts += len(administrator.execute(CUT).fetchall())
             try:
-                processes[0].wait(chance.uniform(0.05, 0.6))
+                processes[0].wait(chance.uniform(0.05, 0.4))
             except subprocess.TimeoutExpired:
                 continue
         workers.wait_for_end()
         assert cuts > 10
-        workers.assert_exact(40)
+        workers.assert_exact(60)
 
 
 @pytest.mark.timeout(200)

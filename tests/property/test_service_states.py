@@ -35,6 +35,7 @@ from hpo.service.failures import record_failure
 from hpo.service.results import record_networks
 from hpo.service.study_data import StudyData
 from hpo.service.taking import take
+from hpo.spec.answer import Answer
 from hpo.spec.study import Study
 from tests.integration.service.databases import opened
 from tests.unit.search.fake_trainer import tiny_study
@@ -63,6 +64,16 @@ OUTCOMES_BY_NAME: dict[str, Outcome] = {
     "pruned": Pruned(2.0, "clearly worse"),
     "infeasible": Infeasible("the loss is not a finite number"),
 }
+ANSWER = Answer(
+    study="tiny",
+    state="done",
+    task={},
+    horizon=1,
+    alpha=2.0,
+    metric="mase",
+    seed=0,
+    fingerprint="0" * 64,
+).model_dump_json()
 MOST = st.integers(1, 4)
 WORKERS = ("ann", "bob", "cyd")
 TRACES = ("KeyError: 'sales'", "ValueError: no rows")
@@ -581,7 +592,7 @@ class Service(RuleBasedStateMachine):
     def _end_study(self, batch: Batch) -> None:
         try:
             of = studies.outline(self.database, self.name)
-            trials.end_study(self.database, of.optuna_id, batch.claims[0], "{}")
+            trials.end_study(self.database, of.optuna_id, batch.claims[0], ANSWER)
         except UnknownStudy:
             raise LeaseLost from None
 
