@@ -118,7 +118,7 @@ def _reopen(database: Database, known: Stored) -> None:
             connection.execute(
                 slots.update()
                 .where(of_study, sa.or_(skipped, slots.c.kind == "verdict"))
-                .values(state="open", outcome=None, worker=None, expires_at=None, trial=None)
+                .values(state="open", outcome=None, worker=None, expires_at=None)
             )
             connection.execute(
                 slots.update()
