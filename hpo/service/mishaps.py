@@ -124,7 +124,7 @@ def mishap_of(error: exc.SQLAlchemyError) -> Mishap:
         case exc.OperationalError() | exc.InterfaceError():
             return _of_connection(str(said).lower())
         case exc.DBAPIError(connection_invalidated=True) | exc.PendingRollbackError():
-            return UNREACHABLE  # the latter: lost by an earlier statement of the transaction
+            return UNREACHABLE  # Optuna asks again on a connection that it has lost
         case _:
             return UNEXPECTED
 

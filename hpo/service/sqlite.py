@@ -1,4 +1,5 @@
-"""SQLite, opened so that many processes can write to it: each transaction locks before it reads.
+"""SQLite, opened so that many processes can write to it: each transaction locks before it reads,
+but for those that only look.
 
 With the driver's own deferred transactions two processes that read and then write deadlock, and
 `SELECT ... FOR UPDATE` does nothing. As a SQLAlchemy dialect the rule holds for every engine on
@@ -22,7 +23,7 @@ _only_looks = ContextVar("only_looks", default=False)
 
 
 class ImmediateSQLite(SQLiteDialect_pysqlite):
-    """pysqlite with BEGIN IMMEDIATE, write-ahead logging and a busy timeout."""
+    """pysqlite with BEGIN IMMEDIATE (see `only_looking`), write-ahead logging, a busy timeout."""
 
     supports_statement_cache = True
     driver = "immediate"

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from hpo.errors import UnknownStudy
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
 
-CONSTRAINT = "infeasible"
+CONSTRAINT = "constraints:infeasible"  # where Optuna keeps a trial's constraints
 REASON = "reason"
 Row = dict[str, Any]
 
@@ -48,7 +48,11 @@ def lock(connection: Connection, optuna_id: int) -> None:
 
 
 def add(connection: Connection, optuna_id: int, templates: Sequence[FrozenTrial]) -> None:
-    """Write running trials of a study that is locked; each template gets its number and id."""
+    """Write running trials of a study that is locked; each template gets its number and id.
+
+    Only under that lock do ids become visible in ascending order: Optuna's storage does not look
+    for new trials below the highest id that it has seen to be finished.
+    """
     of_study = sa.select(sa.func.count()).select_from(TRIALS).where(TRIALS.c.study_id == optuna_id)
     first, began = connection.execute(of_study).scalar_one(), _now()
     for number, trial in enumerate(templates, start=first):
@@ -109,7 +113,7 @@ def end(connection: Connection, outcomes: Mapping[int, Outcome]) -> set[int]:
                 state = TrialState.COMPLETE
                 rows[VALUES].append(_value(trial_id, float("inf")))
                 rows[USER_ATTRS].append(_attribute(trial_id, REASON, reason))
-                rows[SYSTEM_ATTRS].append(_attribute(trial_id, f"constraints:{CONSTRAINT}", 1.0))
+                rows[SYSTEM_ATTRS].append(_attribute(trial_id, CONSTRAINT, 1.0))
         states.setdefault(state, []).append(trial_id)
     for state, ids in states.items():
         _set_state(connection, state, TRIALS.c.trial_id.in_(ids))

@@ -1,4 +1,4 @@
-"""Optuna's side of a slot: its trial is made, found again, looked up and ended."""
+"""Optuna's side of a slot: its trial is made, looked up and ended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def make(
 
 
 def _refuse_if_ended(connection: Connection, study: str) -> None:
-    """Raises LeaseLost: what ends a study fails its trials, under the lock of its trials."""
+    """Raises LeaseLost; also of a failed study, whose trials wait for it to be opened again."""
     query = sa.select(studies.c.ended_at).where(studies.c.name == study)
     if connection.execute(query).scalar_one_or_none() is not None:
         raise LeaseLost(f"{study} has ended")
@@ -169,20 +169,18 @@ def end(
     A trial that was ended from outside stays as it is. `forget` is `claims.settle`'s. To end once
     more what was ended under the same claims does nothing. Raises LeaseLost.
     """
+    settlements = [_settlement(claim, outcome) for claim, _, outcome in ended]
     outcomes = {trial._trial_id: outcome for _, trial, outcome in ended}
     with database.transaction() as connection:
         if not are_settled(connection, [claim for claim, _, _ in ended]):
             if foreign := trial_rows.end(connection, outcomes):
                 _refuse_if_ended(connection, ended[0][0].study)
-                outcomes |= dict.fromkeys(foreign, FROM_OUTSIDE)
-            settle_within(connection, _settlements(ended, outcomes), forget=forget)
-    return _settlements(ended, outcomes)
-
-
-def _settlements(
-    ended: Sequence[tuple[Claim, FrozenTrial, Outcome]], outcomes: Mapping[int, Outcome]
-) -> list[Settlement]:
-    return [_settlement(claim, outcomes[trial._trial_id]) for claim, trial, _ in ended]
+                settlements = [
+                    _settlement(claim, FROM_OUTSIDE if trial._trial_id in foreign else outcome)
+                    for claim, trial, outcome in ended
+                ]
+            settle_within(connection, settlements, forget=forget)
+    return settlements
 
 
 def _settlement(claim: Claim, outcome: Outcome) -> Settlement:
@@ -211,13 +209,9 @@ def end_study(database: Database, optuna_id: int, verdict: Claim, answer: str) -
 
 
 def is_complete(trial: FrozenTrial) -> bool:
-    """Whether the trial has a score that networks have earned."""
-    return trial.state == TrialState.COMPLETE and is_feasible(trial)
-
-
-def is_feasible(trial: FrozenTrial) -> bool:
-    """Whether the trial's network could be trained."""
-    return all(value <= 0 for value in trial.constraints.values())
+    """Whether networks have earned the trial's score: infeasible ones are COMPLETE, too."""
+    is_feasible = all(value <= 0 for value in trial.constraints.values())
+    return trial.state == TrialState.COMPLETE and is_feasible
 
 
 def quiet() -> None:

@@ -34,15 +34,8 @@ def optuna_id(database: Database) -> int:
 
 def trial_of(database: Database, claim: Claim, prepared: Prepared = PREPARED) -> FrozenTrial:
     """The trial of one slot."""
-    [trial] = trials_of(database, [claim], prepared)
+    [trial] = trials.batch_of(database, optuna_id(database), [claim], prepared).trials
     return trial
-
-
-def trials_of(
-    database: Database, claims: list[Claim], prepared: Prepared = PREPARED
-) -> list[FrozenTrial]:
-    """The trials of a batch of slots."""
-    return trials.batch_of(database, optuna_id(database), claims, prepared).trials
 
 
 def test_a_trial_whose_worker_died_is_that_of_the_next(database_url: str) -> None:
