@@ -66,10 +66,12 @@ class Beat(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """What a worker finds of a slot that it has claimed: its state, its trial's number."""
+    """What a worker finds of a slot that it has claimed: its trial's number, how it ended."""
 
-    state: str
     trial: int | None
+    outcome: str | None
+    score: float | None
+    reason: str | None
 
 
 class LeaseLost(Exception):
@@ -85,22 +87,15 @@ def bind(connection: Connection, trials: Sequence[tuple[Claim, int]]) -> None:
 
 
 @patient
-def settle(
-    database: Database,
-    settlements: Sequence[Settlement],
-    *,
-    forget: Sequence[int] = (),
-    **study_values: Any,
-) -> None:
+def settle(database: Database, settlements: Sequence[Settlement], **study_values: Any) -> None:
     """End slots, and set values of the study's row in the same transaction. Raises LeaseLost.
 
-    `forget`: the trials whose halted trainings are not needed any more (all with the verdict). To
-    settle once more what was settled under the same claims does nothing: a connection may have been
-    lost after the commit.
+    To settle once more what was settled under the same claims does nothing: a connection may have
+    been lost after the commit.
     """
     with database.transaction() as connection:
-        if not are_settled(connection, [settlement.claim for settlement in settlements]):
-            settle_within(connection, settlements, forget=forget, **study_values)
+        if not settled(connection, [settlement.claim for settlement in settlements]):
+            settle_within(connection, settlements, **study_values)
 
 
 def settle_within(
@@ -110,7 +105,10 @@ def settle_within(
     forget: Sequence[int] = (),
     **study_values: Any,
 ) -> None:
-    """`settle` as a part of a transaction that has locked the slots."""
+    """`settle` as a part of a transaction that has locked the slots.
+
+    `forget`: the trials whose halted trainings are not needed any more (all with the verdict).
+    """
     study, is_verdict = settlements[0].claim.study, settlements[0].claim.kind == "verdict"
     connection.execute(
         _EACH_SLOT.values(
@@ -150,14 +148,19 @@ def _ending(settlement: Settlement) -> dict[str, object]:
     }
 
 
-def are_settled(connection: Connection, claims: Sequence[Claim]) -> bool:
-    """Whether these claims have ended their slots; else their slots are locked as theirs.
+def settled(connection: Connection, claims: Sequence[Claim]) -> list[Settlement]:
+    """How these claims ended their slots; nothing where they hold them: then they are locked.
 
     Raises LeaseLost.
     """
     found = _lock(connection, claims, ("taken", "ended"))
     _refuse_missing(claims, found)
-    return {slot.state for slot in found.values()} == {"ended"}
+    both = [(claim, found[claim.number]) for claim in claims]
+    return [
+        Settlement(claim=claim, outcome=slot.outcome, score=slot.score, reason=slot.reason or "")
+        for claim, slot in both
+        if slot.outcome is not None
+    ]
 
 
 @patient
@@ -231,7 +234,7 @@ def _lock(
         return {}
     tokens = [(claim.number, claim.token) for claim in claims]
     mine = (
-        sa.select(slots.c.number, slots.c.state, slots.c.trial)
+        sa.select(slots.c.number, *(slots.c[name] for name in Slot._fields))
         .where(
             slots.c.study == claims[0].study,
             slots.c.state.in_(states),
@@ -243,4 +246,4 @@ def _lock(
         .order_by(slots.c.number)  # two that lock the same batch in another order wait for ever
         .with_for_update()
     )
-    return {row.number: Slot(row.state, row.trial) for row in connection.execute(mine)}
+    return {number: Slot(*of_slot) for number, *of_slot in connection.execute(mine)}

@@ -1,6 +1,6 @@
 """One SQL database: opened, its tables made once or upgraded, errors told without passwords."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
@@ -31,6 +33,10 @@ _TO_POSTGRESQL = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+INSERTS: dict[str, Callable[[sa.Table], SQLiteInsert | postgresql.Insert]] = {
+    "sqlite": SQLiteInsert,
+    "postgresql": postgresql.Insert,
+}  # those that know what to do where a row of these keys is there already
 
 sqlite.register()
 
@@ -97,7 +103,8 @@ def open_database(url: str, *, create: bool = True) -> Database:
 
     `create=False` refuses a database that has no tables yet instead of making them.
     Raises DatabaseError, without the password: within about 10 s where a server does not answer,
-    and with a way out for tables of another version.
+    after a minute where tables are to be made in a SQLite file that another process holds, and with
+    a way out for tables of another version.
     """
     parsed = _parse(url)
     if not create:
@@ -128,7 +135,8 @@ def upgrade(url: str) -> tuple[str, str]:
     """Bring the tables of an earlier version to this code's: the versions before and after.
 
     Those who call it at the same moment wait for the first, and find nothing to do. There is no
-    way back but a backup. Raises DatabaseError, for tables of a later version too.
+    way back but a backup. Raises DatabaseError, for tables of a later version too, and where
+    another process holds a SQLite file for longer than a minute.
     """
     parsed = _parse(url)
     _refuse_missing_file(parsed)
@@ -179,6 +187,7 @@ def _parse(url: str) -> URL:
         case "postgresql":
             return _with_driver(parsed, shown=without_password(url))
         case "sqlite" if parsed.database not in (None, "", ":memory:"):
+            sqlite.refuse_old_library()
             return parsed.set(drivername=sqlite.DRIVER)
         case "sqlite":
             raise DatabaseError(

@@ -77,11 +77,11 @@ def cancel(database: Database, name: str) -> None:
 
     Raises UnknownStudy, UsageError.
     """
-    of = outline(database, name)
+    outline(database, name)
     with database.transaction() as connection:
         _move(connection, name, "cancelled", ended_at=now())
         with suppress(UnknownStudy):  # Optuna's half is gone: it was being deleted
-            fail_running(connection, of.optuna_id)
+            fail_running(connection, name)
     with database.transaction() as connection:  # a verdict locks these before the study's row
         connection.execute(checkpoints.delete().where(checkpoints.c.study == name))
 

@@ -1,26 +1,21 @@
 """What was measured: networks and benchmarks as rows, their errors per origin as plain bytes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hpo.search.outcome import NetworkRecord
 from hpo.service.claims import Claim, held
-from hpo.service.database import Database
+from hpo.service.database import INSERTS, Database
 from hpo.service.patience import patient
 from hpo.service.tables import benchmarks, networks
 
 LOSSES = np.dtype("<f8")
 Losses = NDArray[np.float64]
 Trained = tuple[int, NetworkRecord]
-INSERTS: dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 
 
 @dataclass(frozen=True, kw_only=True)

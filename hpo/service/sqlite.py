@@ -17,7 +17,10 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import Connection
 
+from hpo.errors import DatabaseError
+
 BUSY_TIMEOUT_S = 60.0
+OLDEST = (3, 35)  # that tells the ids of rows which it inserts
 DRIVER = "sqlite+immediate"
 _only_looks = ContextVar("only_looks", default=False)
 
@@ -62,6 +65,15 @@ def only_looking() -> Iterator[None]:
         yield
     finally:
         _only_looks.reset(before)
+
+
+def refuse_old_library() -> None:
+    """Raise DatabaseError if Python's SQLite cannot do what is asked of it."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise DatabaseError(
+            f"SQLite {sqlite3.sqlite_version} is too old",
+            remedy=f"use a Python with SQLite {'.'.join(map(str, OLDEST))} or later, or PostgreSQL",
+        )
 
 
 def suspend_foreign_keys(connection: Connection) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from hpo.errors import UnknownStudy
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
+from hpo.service.database import INSERTS
 
 CONSTRAINT = "constraints:infeasible"  # where Optuna keeps a trial's constraints
 REASON = "reason"
@@ -35,16 +36,20 @@ VALUES = _table(models.TrialValueModel)
 INTERMEDIATE = _table(models.TrialIntermediateValueModel)
 USER_ATTRS = _table(models.TrialUserAttributeModel)
 SYSTEM_ATTRS = _table(models.TrialSystemAttributeModel)
+KEYS = ("trial_id", "objective", "step", "key")  # of the rows of a trial, each in its table
 
 
-def lock(connection: Connection, optuna_id: int) -> None:
-    """Let nobody else add trials to this study before the transaction's end.
+def lock(connection: Connection, study: str) -> int:
+    """Let nobody else add trials to this study before the transaction's end; Optuna's id of it.
 
-    Optuna's own way to number trials one after the other. Raises UnknownStudy.
+    Optuna's own way to number trials one after the other. By name: SQLite gives the ids of deleted
+    studies again. Raises UnknownStudy.
     """
-    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == optuna_id)
-    if connection.execute(query.with_for_update()).first() is None:
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == study)
+    found: int | None = connection.execute(query.with_for_update()).scalar_one_or_none()
+    if found is None:
         raise UnknownStudy("the study was deleted")
+    return found
 
 
 def add(connection: Connection, optuna_id: int, templates: Sequence[FrozenTrial]) -> None:
@@ -90,9 +95,7 @@ def end(connection: Connection, outcomes: Mapping[int, Outcome]) -> set[int]:
     Infeasible is COMPLETE with an infinite value and a broken constraint: samplers learn from that,
     while FAIL would be invisible to them.
     """
-    of_these = (TRIALS.c.trial_id.in_(outcomes), TRIALS.c.state == TrialState.RUNNING)
-    query = sa.select(TRIALS.c.trial_id).where(*of_these).order_by(TRIALS.c.trial_id)
-    running = set(connection.execute(query.with_for_update()).scalars())
+    running = _lock_running(connection, TRIALS.c.trial_id.in_(outcomes))
     rows: dict[sa.Table, list[Row]] = {
         VALUES: [],
         INTERMEDIATE: [],
@@ -100,7 +103,7 @@ def end(connection: Connection, outcomes: Mapping[int, Outcome]) -> set[int]:
         SYSTEM_ATTRS: [],
     }
     states: dict[TrialState, list[int]] = {}
-    for trial_id in sorted(running):
+    for trial_id in running:
         match outcomes[trial_id]:
             case Completed(score):
                 state = TrialState.COMPLETE
@@ -116,29 +119,49 @@ def end(connection: Connection, outcomes: Mapping[int, Outcome]) -> set[int]:
                 rows[SYSTEM_ATTRS].append(_attribute(trial_id, CONSTRAINT, 1.0))
         states.setdefault(state, []).append(trial_id)
     for state, ids in states.items():
-        _set_state(connection, state, TRIALS.c.trial_id.in_(ids))
+        _set_state(connection, state, ids)
     for table, new in rows.items():
-        _insert(connection, table, new)
-    return set(outcomes) - running
+        _put(connection, table, new)
+    return set(outcomes).difference(running)
 
 
-def fail_running(connection: Connection, optuna_id: int) -> None:
+def fail_running(connection: Connection, study: str) -> None:
     """Fail the trials of a study that run, and let no more be added before the transaction's end.
 
     Raises UnknownStudy.
     """
-    lock(connection, optuna_id)
-    running = (TRIALS.c.study_id == optuna_id, TRIALS.c.state == TrialState.RUNNING)
-    _set_state(connection, TrialState.FAIL, *running)
+    of_study = TRIALS.c.study_id == lock(connection, study)
+    _set_state(connection, TrialState.FAIL, _lock_running(connection, of_study))
 
 
-def _set_state(connection: Connection, state: TrialState, *which: sa.ColumnElement[bool]) -> None:
-    connection.execute(TRIALS.update().where(*which).values(state=state, datetime_complete=_now()))
+def _lock_running(connection: Connection, which: sa.ColumnElement[bool]) -> list[int]:
+    """The ids of those trials that run, in the order in which all transactions lock them."""
+    running = sa.select(TRIALS.c.trial_id).where(which, TRIALS.c.state == TrialState.RUNNING)
+    query = running.order_by(TRIALS.c.trial_id).with_for_update()
+    return list(connection.execute(query).scalars())
+
+
+def _set_state(connection: Connection, state: TrialState, trials: Sequence[int]) -> None:
+    connection.execute(
+        TRIALS.update()
+        .where(TRIALS.c.trial_id.in_(trials))
+        .values(state=state, datetime_complete=_now())
+    )
 
 
 def _insert(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     if rows:
         connection.execute(table.insert(), rows)
+
+
+def _put(connection: Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Insert rows, in the place of those of the same keys: somebody may have told half of them."""
+    if not rows:
+        return
+    insert = INSERTS[connection.dialect.name](table)
+    new = {name: insert.excluded[name] for name in rows[0]}
+    keys = [name for name in new if name in KEYS]
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=new), rows)
 
 
 def _value(trial_id: int, score: float) -> Row:

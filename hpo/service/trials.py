@@ -19,10 +19,10 @@ from hpo.service.claims import (
     Claim,
     LeaseLost,
     Settlement,
-    are_settled,
     bind,
     held,
     settle_within,
+    settled,
 )
 from hpo.service.database import Database, now
 from hpo.service.patience import patient
@@ -54,16 +54,15 @@ def batch_of(
     templates = dict(zip(new, _templates(prepared, new, history), strict=True))
     numbers = {claim.number: claim.trial for claim in claims if claim.trial is not None}
     if new:
-        numbers = make(database, optuna_id, claims, templates)
+        numbers = make(database, claims, templates)
     known = {trial.number: trial for trial in (*templates.values(), *history)}
+    if not known.keys() >= set(numbers.values()):  # an earlier attempt's commit came in late
+        known |= {trial.number: trial for trial in all_trials(database, optuna_id)}
     return Batch([known[numbers[claim.number]] for claim in claims], history)
 
 
 def make(
-    database: Database,
-    optuna_id: int,
-    claims: Sequence[Claim],
-    templates: Mapping[int, FrozenTrial],
+    database: Database, claims: Sequence[Claim], templates: Mapping[int, FrozenTrial]
 ) -> dict[int, int]:
     """Write trials and bind them to their slots, in one transaction; their numbers by slot.
 
@@ -72,7 +71,7 @@ def make(
     """
     with database.transaction() as connection:
         bound = held(connection, claims)
-        trial_rows.lock(connection, optuna_id)
+        optuna_id = trial_rows.lock(connection, claims[0].study)
         _refuse_if_ended(connection, claims[0].study)
         new = [claim for claim in claims if claim.number not in bound]
         if new:
@@ -166,20 +165,21 @@ def end(
 ) -> list[Settlement]:
     """End trials and settle their slots, in one transaction; how they were settled.
 
-    A trial that was ended from outside stays as it is. `forget` is `claims.settle`'s. To end once
+    A trial that was ended from outside stays as it is. `forget` is `settle_within`'s. To end once
     more what was ended under the same claims does nothing. Raises LeaseLost.
     """
     settlements = [_settlement(claim, outcome) for claim, _, outcome in ended]
     outcomes = {trial._trial_id: outcome for _, trial, outcome in ended}
     with database.transaction() as connection:
-        if not are_settled(connection, [claim for claim, _, _ in ended]):
-            if foreign := trial_rows.end(connection, outcomes):
-                _refuse_if_ended(connection, ended[0][0].study)
-                settlements = [
-                    _settlement(claim, FROM_OUTSIDE if trial._trial_id in foreign else outcome)
-                    for claim, trial, outcome in ended
-                ]
-            settle_within(connection, settlements, forget=forget)
+        if before := settled(connection, [claim for claim, _, _ in ended]):
+            return before
+        if foreign := trial_rows.end(connection, outcomes):
+            _refuse_if_ended(connection, ended[0][0].study)
+            settlements = [
+                _settlement(claim, FROM_OUTSIDE if trial._trial_id in foreign else outcome)
+                for claim, trial, outcome in ended
+            ]
+        settle_within(connection, settlements, forget=forget)
     return settlements
 
 
@@ -196,16 +196,16 @@ def _settlement(claim: Claim, outcome: Outcome) -> Settlement:
 
 
 @patient
-def end_study(database: Database, optuna_id: int, verdict: Claim, answer: str) -> None:
+def end_study(database: Database, verdict: Claim, answer: str) -> None:
     """End a study with its answer, in one transaction.
 
     Trials that still run are those of skipped slots: they fail. Raises LeaseLost, UnknownStudy.
     """
     done = Settlement(claim=verdict, outcome="complete")
     with database.transaction() as connection:
-        if not are_settled(connection, [verdict]):
+        if not settled(connection, [verdict]):
             settle_within(connection, [done], answer=answer, state="done", ended_at=now())
-            trial_rows.fail_running(connection, optuna_id)
+            trial_rows.fail_running(connection, verdict.study)
 
 
 def is_complete(trial: FrozenTrial) -> bool:

@@ -249,7 +249,7 @@ class Worker:
         study = joined.study
         answer = conclude(self.database, study.name, joined.prepared, training.at_once)
         training.hold.refuse_if_lost()
-        trials.end_study(self.database, study.optuna_id, claim, answer.model_dump_json())
+        trials.end_study(self.database, claim, answer.model_dump_json())
         self.hear(events.StudyEnded(study.name, "done", ""))
 
     def _bury(self, training: Training, death: ExecutorDied) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy.engine import Connection
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy, UsageError
 from hpo.search.outcome import Completed, Infeasible, NetworkRecord, Outcome, Pruned
-from hpo.service import deletion, life, registry, studies, submission, trials
+from hpo.service import deletion, life, registry, submission, trials
 from hpo.service.claims import Claim, LeaseLost, Settlement, beat, release, settle
 from hpo.service.database import Database
 from hpo.service.failures import record_failure
@@ -480,8 +480,7 @@ class Service(RuleBasedStateMachine):
     def _make(self, batch: Batch) -> dict[int, int]:
         templates = {claim.number: create_trial(state=TrialState.RUNNING) for claim in batch.claims}
         try:
-            of = studies.outline(self.database, self.name)
-            return trials.make(self.database, of.optuna_id, batch.claims, templates)
+            return trials.make(self.database, batch.claims, templates)
         except UnknownStudy:
             raise LeaseLost from None
 
@@ -591,8 +590,7 @@ class Service(RuleBasedStateMachine):
 
     def _end_study(self, batch: Batch) -> None:
         try:
-            of = studies.outline(self.database, self.name)
-            trials.end_study(self.database, of.optuna_id, batch.claims[0], ANSWER)
+            trials.end_study(self.database, batch.claims[0], ANSWER)
         except UnknownStudy:
             raise LeaseLost from None
 

@@ -273,7 +273,7 @@ def test_what_is_done_again_after_a_commit_that_was_not_heard_changes_nothing(
 
     def settle_again(database: Database, claim: Claim) -> None:
         done = Settlement(claim=claim, outcome="complete", score=1.0)
-        settle(database, [done], forget=[0], benchmark_warnings="[]")
+        settle(database, [done], benchmark_warnings="[]")
 
     with opened(database_url) as database:
         submit(database)

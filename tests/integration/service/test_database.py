@@ -1,6 +1,7 @@
 """Opening a database: created once, refused with a reason."""
 
 import socket
+import sqlite3
 import sys
 import time
 import traceback
@@ -33,6 +34,16 @@ def test_sixteen_processes_that_open_an_empty_database_at_once_make_its_tables_o
         assert look(url, "SELECT count(*) FROM hpo_version") == [(1,)]
         assert look(url, "SELECT count(*) FROM alembic_version") == [(1,)]
         assert look(url, "SELECT count(*) FROM version_info") == [(1,)]
+
+
+def test_a_sqlite_library_that_is_too_old_is_refused(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    with pytest.raises(DatabaseError, match=r"SQLite 3\.34\.1 is too old") as refused:
+        open_database(sqlite_url)
+    assert "3.35" in str(refused.value.remedy)
 
 
 def test_the_databases_clock_counts_seconds_since_1970(database_url: str) -> None:

@@ -8,10 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from optuna.trial import TrialState, create_trial
 
 from hpo.fitting.pool import Job, Saved
-from hpo.search.outcome import NetworkRecord
-from hpo.service import checkpoints, claims, failures, registry, results, status, studies, taking
+from hpo.search.outcome import Completed, NetworkRecord
+from hpo.service import (
+    checkpoints,
+    claims,
+    failures,
+    life,
+    registry,
+    results,
+    status,
+    studies,
+    taking,
+    trial_rows,
+    trials,
+)
 from hpo.service.claims import Settlement
 from hpo.service.database import Database
 from hpo.service.tables import checkpoints as kept
@@ -22,7 +35,7 @@ from hpo.spec.candidate import Candidate
 from tests.integration.service.databases import opened
 
 STUDIES, TRIALS, WORKERS = 20, 200, 2_000
-INDEXED = ("hpo_slot", "hpo_network", "hpo_checkpoint", "hpo_failure")
+INDEXED = ("hpo_slot", "hpo_network", "hpo_checkpoint", "hpo_failure", "trials")
 CANDIDATE = Candidate(cells=(3,), learning_rate=0.03, lookback=12)
 RECORD = NetworkRecord(
     fold=0,
@@ -47,6 +60,8 @@ def crowded(database_url: str) -> Iterator[Database]:
     with opened(database_url) as database:
         with database.transaction() as connection:
             for table, rows in {
+                trial_rows.STUDIES: [{"study_name": name} for name in names],
+                trial_rows.TRIALS: [optunas_row(n, s) for s in range(STUDIES) for n in numbers],
                 studies_table: [study_row(name) for name in names],
                 slots: [
                     {"study": s, "number": n, "kind": kinds[n], "state": "open", "token": 0}
@@ -62,6 +77,11 @@ def crowded(database_url: str) -> Iterator[Database]:
         with database.transaction() as connection:
             connection.exec_driver_sql("ANALYZE")
         yield database
+
+
+def optunas_row(number: int, study: int) -> dict[str, Any]:
+    """One of Optuna's trials of the study in this place."""
+    return {"number": number, "study_id": study + 1, "state": TrialState.COMPLETE}
 
 
 def study_row(name: str) -> dict[str, Any]:
@@ -99,8 +119,8 @@ def recorded(engine: sa.Engine) -> Iterator[list[Statement]]:
     """The statements that are sent from here on, each with its (first) parameters."""
     sent: list[Statement] = []
 
-    def record(_c: Any, _u: Any, text: str, values: Any, _x: Any, many: bool) -> None:
-        sent.append((text, values[0] if many else values))
+    def record(_c: Any, _u: Any, text: str, values: Any, *_: Any) -> None:
+        sent.append((text, values[0] if isinstance(values, list) else values))
 
     sa.event.listen(engine, "before_cursor_execute", record)
     try:
@@ -138,18 +158,19 @@ def work_on(database: Database, study: str, worker: str) -> None:
     taken = taking.take(database, study, worker, most=3)
     assert len(taken) > 1
     first, second, *others = taken
+    made = {claim.number: create_trial(state=TrialState.RUNNING) for claim in taken}
+    trials.make(database, taken, made)
     claims.beat(database, worker, "training", taken)
     results.networks_of(database, study, [first.number, second.number])
     checkpoints.saved_of(database, study, [first.number, second.number])
     results.record_networks(database, taken, [(first.number, RECORD)])
     job = Job(trial=first.number, fold=0, candidate=CANDIDATE, seed=0)
     checkpoints.keep(database, taken, job, Saved(state=b"state", wall_s=1.0))
-    claims.settle(
-        database, [Settlement(claim=first, outcome="complete", score=0.5)], forget=[first.number]
-    )
+    trials.end(database, [(first, made[first.number], Completed(0.5))], forget=[first.number])
     failures.record_failure(database, [second], "Traceback")
     claims.release(database, others)
     studies.state(database, study)
+    life.cancel(database, study)
     registry.leave(database, worker)
 
 

@@ -1,13 +1,16 @@
 """Behind pgbouncer's transaction pooling each transaction may run on another connection."""
 
 import sqlalchemy as sa
-from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
+from hpo.search.outcome import Completed
+from hpo.service import studies, trials
 from hpo.service.database import open_database, upgrade
 from tests.integration.service.conftest import Bouncer
 from tests.integration.service.databases import in_threads, look, opened
+from tests.integration.service.stage import claim_of, end, submit
 from tests.integration.service.together import in_processes, open_once
+from tests.unit.search.fake_trainer import tiny_study
 
 MANY = 30  # often enough that psycopg would prepare the statements and meet others' names
 
@@ -26,19 +29,26 @@ def test_its_tables_are_upgraded_by_eight_at_once(bouncer: Bouncer) -> None:
 
 def test_many_clients_on_two_connections_lose_nothing(bouncer: Bouncer) -> None:
     with opened(bouncer.url) as database:
-        study = database.storage.create_new_study([StudyDirection.MINIMIZE], "shared")
+        submit(database, tiny_study(budget={"trials": 8 * MANY}))
+        end(database, claim_of(database))
 
-    def work(_place: int) -> None:
+    def work(place: int) -> None:
         with opened(bouncer.url) as mine:
+            optuna_id = studies.outline(mine, "tiny").optuna_id
             for _ in range(MANY):
-                trial = mine.storage.create_new_trial(study)
-                mine.storage.set_trial_state_values(trial, TrialState.COMPLETE, [1.0])
-                with mine.transaction() as connection:
-                    connection.execute(sa.text("SELECT :n + 1"), {"n": trial}).scalar_one()
+                claim, trial = (
+                    claim_of(mine, f"worker-{place}"),
+                    create_trial(state=TrialState.RUNNING),
+                )
+                trials.make(mine, [claim], {claim.number: trial})
+                trials.end(mine, [(claim, trial, Completed(1.0))])
+                assert trial.number in {made.number for made in trials.all_trials(mine, optuna_id)}
 
     assert in_threads(8, work) == [None] * 8
-    told = look(bouncer.server.url, "SELECT count(*) FROM trials WHERE state = 'COMPLETE'")
-    assert told == [(8 * MANY,)]
+    told = "SELECT count(DISTINCT number) FROM trials WHERE state = 'COMPLETE'"
+    assert look(bouncer.server.url, told) == [(8 * MANY,)]
+    settled = "SELECT count(DISTINCT trial) FROM hpo_slot WHERE outcome = 'complete'"
+    assert look(bouncer.server.url, settled) == [(8 * MANY,)]
 
 
 def test_the_pooler_really_gives_a_client_other_connections(bouncer: Bouncer) -> None:

@@ -1,5 +1,6 @@
 """Studies: submitted, resumed, refused, counted, deleted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
 from hpo.service import deletion, life, studies, trials
-from hpo.service.claims import release
+from hpo.service.claims import LeaseLost, release
 from hpo.service.database import Database
 from hpo.service.failures import last_trace, record_failure
 from hpo.service.registry import enroll, join
@@ -275,6 +276,39 @@ def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> 
         optuna.delete_study(study_name="tiny", storage=database.storage)
         deletion.delete(database, "tiny")
         assert studies.names(database) == []
+
+
+@pytest.mark.parametrize("again", [deletion.delete, life.cancel])
+def test_a_deletion_that_died_half_way_touches_no_study_that_came_later(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, again: Callable[[Database, str], None]
+) -> None:
+    """SQLite gives the ids of Optuna's deleted study and of its trials again."""
+    delete_study = optuna.delete_study
+
+    def delete_and_die(**asked: Any) -> None:
+        delete_study(**asked)
+        raise KeyboardInterrupt
+
+    with opened(database_url) as database:
+        submit(database)
+        late = first_trial(database)
+        [of_late] = trials.batch_of(
+            database, studies.find(database, "tiny").optuna_id, [late], tiny_prepared()
+        ).trials
+        monkeypatch.setattr(optuna, "delete_study", delete_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            deletion.delete(database, "tiny")
+        monkeypatch.undo()
+        submit(database, tiny_study(name="later"))
+        claim, later = first_trial(database, "bob", "later"), studies.find(database, "later")
+        trials.batch_of(database, later.optuna_id, [claim], tiny_prepared())
+        if database.engine.dialect.name == "sqlite":
+            ids = look(database_url, "SELECT study_id, trial_id FROM trials")
+            assert ids == [(later.optuna_id, of_late._trial_id)]
+        with pytest.raises(LeaseLost):
+            trials.end(database, [(late, of_late, Completed(0.5))])
+        again(database, "tiny")
+    assert look(database_url, "SELECT state FROM trials") == [("RUNNING",)]
 
 
 def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:

@@ -37,15 +37,18 @@ def template() -> FrozenTrial:
     )
 
 
-def new_study(database: Database) -> int:
-    return optuna.create_study(storage=database.storage)._study_id
+def new_study(database: Database) -> str:
+    return optuna.create_study(storage=database.storage).study_name
 
 
-def add(database: Database, study: int, count: int = 1) -> list[FrozenTrial]:
+def optunas_id(database: Database, study: str) -> int:
+    return database.storage.get_study_id_from_name(study)
+
+
+def add(database: Database, study: str, count: int = 1) -> list[FrozenTrial]:
     templates = [template() for _ in range(count)]
     with database.transaction() as connection:
-        trial_rows.lock(connection, study)
-        trial_rows.add(connection, study, templates)
+        trial_rows.add(connection, trial_rows.lock(connection, study), templates)
     return templates
 
 
@@ -67,7 +70,8 @@ def rows_of(url: str, trial_id: int) -> dict[str, list[tuple[Any, ...]]]:
 def by_optuna(database: Database, outcome: Outcome | None) -> int:
     """A trial as Optuna writes it."""
     storage = database.storage
-    trial_id = storage.create_new_trial(new_study(database), template())
+    study = optunas_id(database, new_study(database))
+    trial_id = storage.create_new_trial(study, template())
     match outcome:
         case Completed(score):
             storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
@@ -113,8 +117,8 @@ def test_trials_are_numbered_in_the_order_in_which_they_are_added(database_url: 
         other, study = new_study(database), new_study(database)
         add(database, other, 2)
         made = [trial for count in (3, 1) for trial in add(database, study, count)]
-        database.storage.create_new_trial(study)
-        found = database.storage.get_all_trials(study)
+        database.storage.create_new_trial(optunas_id(database, study))
+        found = database.storage.get_all_trials(optunas_id(database, study))
     assert [trial.number for trial in made] == [0, 1, 2, 3]
     assert [(t.number, t._trial_id) for t in found[:4]] == [(t.number, t._trial_id) for t in made]
     assert found[4].number == 4
@@ -131,6 +135,25 @@ def test_what_was_ended_before_stays_as_it_is_and_is_told(database_url: str) -> 
     assert [trial.value for trial in found] == [0.5, 0.25]
 
 
+@pytest.mark.parametrize("outcome", [Pruned(0.75, "clearly worse"), Infeasible("out of memory")])
+def test_what_somebody_has_half_told_is_told_anew(
+    database_url: str, outcome: Pruned | Infeasible
+) -> None:
+    with opened(database_url) as database:
+        [trial] = add(database, new_study(database))
+        database.storage.set_trial_intermediate_value(trial._trial_id, 0, 9.0)
+        database.storage.set_trial_user_attr(trial._trial_id, "reason", "interrupted")
+        database.storage.set_trial_system_attr(trial._trial_id, "constraints:infeasible", 0.0)
+        assert end(database, trial._trial_id, outcome) == set()
+        found = database.storage.get_trial(trial._trial_id)
+    assert found.user_attrs["reason"] == outcome.reason
+    match outcome:
+        case Pruned(score):
+            assert (found.state, found.intermediate_values) == (TrialState.PRUNED, {0: score})
+        case _:
+            assert (found.state, found.constraints) == (TrialState.COMPLETE, {"infeasible": 1.0})
+
+
 def test_the_running_trials_of_one_study_fail(database_url: str) -> None:
     with opened(database_url) as database:
         study = new_study(database)
@@ -139,7 +162,7 @@ def test_the_running_trials_of_one_study_fail(database_url: str) -> None:
         end(database, ended._trial_id, Completed(0.5))
         with database.transaction() as connection:
             trial_rows.fail_running(connection, study)
-        found = database.storage.get_all_trials(study)
+        found = database.storage.get_all_trials(optunas_id(database, study))
         assert database.storage.get_trial(other._trial_id).state == TrialState.RUNNING
     assert [trial.state for trial in found] == [TrialState.COMPLETE, TrialState.FAIL]
     assert found[1].datetime_complete is not None
@@ -148,6 +171,6 @@ def test_the_running_trials_of_one_study_fail(database_url: str) -> None:
 def test_a_study_that_is_deleted_gets_no_trials(database_url: str) -> None:
     with opened(database_url) as database:
         study = new_study(database)
-        database.storage.delete_study(study)
+        database.storage.delete_study(optunas_id(database, study))
         with pytest.raises(UnknownStudy):
             add(database, study)

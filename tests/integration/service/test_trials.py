@@ -62,6 +62,18 @@ def test_trials_of_which_the_commit_was_not_heard_are_found_again(database_url: 
         assert len(trials.all_trials(database, optuna_id(database))) == 1
 
 
+def test_trials_of_which_the_commit_is_seen_late_are_found_too(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(sqlite_url) as database:
+        submit(database)
+        claim = first_trial(database)
+        made = trial_of(database, claim)
+        looked = iter(([], trials.all_trials(database, optuna_id(database))))
+        monkeypatch.setattr(trials, "all_trials", lambda *_: next(looked))
+        assert trial_of(database, claim)._trial_id == made._trial_id
+
+
 def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url: str) -> None:
     with opened(database_url) as database:
         submit(database)
@@ -137,8 +149,8 @@ def test_a_trial_and_its_slot_end_together_and_once(database_url: str, outcome: 
         submit(database)
         claim = first_trial(database)
         trial = trial_of(database, claim)
-        for each in (ending, Completed(9.0)):  # the second one does nothing
-            trials.end(database, [(claim, trial, each)])
+        told = trials.end(database, [(claim, trial, ending)])
+        assert trials.end(database, [(claim, trial, Completed(9.0))]) == told  # and does nothing
         [found] = trials.all_trials(database, optuna_id(database))
     shown = (found.state, found.value, found.constraints, found.intermediate_values)
     assert shown == of_optuna
@@ -221,7 +233,7 @@ def test_the_trial_of_a_skipped_slot_fails_with_the_end_of_its_study(database_ur
         trial_of(database, other)
         release(database, [other])
         life.stop(database, "tiny")
-        trials.end_study(database, study, claim_of(database), answer="{}")
+        trials.end_study(database, claim_of(database), answer="{}")
         states = [trial.state for trial in trials.all_trials(database, study)]
         assert studies.state(database, "tiny") == "done"
     assert states == [TrialState.COMPLETE, TrialState.FAIL]
