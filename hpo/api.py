@@ -16,6 +16,7 @@ from hpo.errors import (
     Interrupted,
     SpecError,
     StudyFailed,
+    UnknownStudy,
     UsageError,
 )
 from hpo.spec.answer import Answer
@@ -378,7 +379,8 @@ def prune(older_s: float, *, storage: str = "") -> list[str]:
     with opened(storage or storage_in_force(), create=False) as database:
         names = studies.ended_before(database, older_s)
         for name in names:
-            deletion.delete(database, name)
+            with suppress(UnknownStudy):  # somebody else was faster
+                deletion.delete(database, name)
     return names
 
 

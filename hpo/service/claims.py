@@ -229,7 +229,7 @@ def _refuse_missing(claims: Sequence[Claim], found: Container[int]) -> None:
 def _lock(
     connection: Connection, claims: Sequence[Claim], states: Sequence[str] = ("taken",)
 ) -> dict[int, Slot]:
-    """Lock the slots of those claims that still stand, in order; their states and trials."""
+    """Lock the slots of those claims that still stand, in order; what is found of them."""
     if not claims:
         return {}
     tokens = [(claim.number, claim.token) for claim in claims]

@@ -59,10 +59,10 @@ def stop(database: Database, name: str, *, by: str = BY_HAND) -> int:
     some = sa.select(slots.c.number).where(
         *of_trials, sa.or_(slots.c.state == "taken", slots.c.outcome == "complete")
     )
-    first = sa.select(sa.func.min(slots.c.number)).where(*of_trials, slots.c.state == "open")
+    waiting = sa.select(slots.c.number).where(*of_trials, slots.c.state == "open")
     with database.transaction() as connection:
-        has_some = connection.execute(some.limit(1)).first() is not None
-        kept = None if has_some else connection.execute(first).scalar_one_or_none()
+        first = connection.execute(waiting.order_by(slots.c.number).with_for_update()).scalar()
+        kept = None if connection.execute(some.limit(1)).first() else first
         closed = connection.execute(
             slots.update()
             .where(*of_trials, slots.c.state == "open", slots.c.number != (kept or -1))
@@ -80,7 +80,7 @@ def cancel(database: Database, name: str) -> None:
     outline(database, name)
     with database.transaction() as connection:
         _move(connection, name, "cancelled", ended_at=now())
-        with suppress(UnknownStudy):  # Optuna's half is gone: it was being deleted
+        with suppress(UnknownStudy):  # somebody has deleted Optuna's half
             fail_running(connection, name)
     with database.transaction() as connection:  # a verdict locks these before the study's row
         connection.execute(checkpoints.delete().where(checkpoints.c.study == name))

@@ -89,13 +89,13 @@ def _user_attrs(trial: FrozenTrial) -> list[Row]:
     return [_attribute(trial._trial_id, key, value) for key, value in trial.user_attrs.items()]
 
 
-def end(connection: Connection, outcomes: Mapping[int, Outcome]) -> set[int]:
-    """End trials, by id; the ids of those that were not running any more, which stay as they are.
+def end(connection: Connection, study: str, outcomes: Mapping[int, Outcome]) -> set[int]:
+    """End trials of a study, by id; the ids of those that do not run, which stay as they are.
 
     Infeasible is COMPLETE with an infinite value and a broken constraint: samplers learn from that,
     while FAIL would be invisible to them.
     """
-    running = _lock_running(connection, TRIALS.c.trial_id.in_(outcomes))
+    running = _lock_running(connection, study, TRIALS.c.trial_id.in_(outcomes))
     rows: dict[sa.Table, list[Row]] = {
         VALUES: [],
         INTERMEDIATE: [],
@@ -130,15 +130,28 @@ def fail_running(connection: Connection, study: str) -> None:
 
     Raises UnknownStudy.
     """
-    of_study = TRIALS.c.study_id == lock(connection, study)
-    _set_state(connection, TrialState.FAIL, _lock_running(connection, of_study))
+    lock(connection, study)
+    _set_state(connection, TrialState.FAIL, _lock_running(connection, study))
 
 
-def _lock_running(connection: Connection, which: sa.ColumnElement[bool]) -> list[int]:
+def delete(connection: Connection, study: str) -> None:
+    """Remove all rows of Optuna's study and its trials. Raises UnknownStudy."""
+    of_study = lock(connection, study)
+    its_trials = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == of_study)
+    for table in reversed(models.BaseModel.metadata.sorted_tables):  # what refers to others first
+        if "study_id" in table.c:
+            connection.execute(table.delete().where(table.c.study_id == of_study))
+        elif "trial_id" in table.c:
+            connection.execute(table.delete().where(table.c.trial_id.in_(its_trials)))
+
+
+def _lock_running(connection: Connection, study: str, *which: sa.ColumnElement[bool]) -> list[int]:
     """The ids of those trials that run, in the order in which all transactions lock them."""
-    running = sa.select(TRIALS.c.trial_id).where(which, TRIALS.c.state == TrialState.RUNNING)
-    query = running.order_by(TRIALS.c.trial_id).with_for_update()
-    return list(connection.execute(query).scalars())
+    of_study = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == study).scalar_subquery()
+    query = sa.select(TRIALS.c.trial_id).where(
+        TRIALS.c.study_id == of_study, TRIALS.c.state == TrialState.RUNNING, *which
+    )
+    return list(connection.execute(query.order_by(TRIALS.c.trial_id).with_for_update()).scalars())
 
 
 def _set_state(connection: Connection, state: TrialState, trials: Sequence[int]) -> None:

@@ -170,11 +170,12 @@ def end(
     """
     settlements = [_settlement(claim, outcome) for claim, _, outcome in ended]
     outcomes = {trial._trial_id: outcome for _, trial, outcome in ended}
+    study = ended[0][0].study
     with database.transaction() as connection:
         if before := settled(connection, [claim for claim, _, _ in ended]):
             return before
-        if foreign := trial_rows.end(connection, outcomes):
-            _refuse_if_ended(connection, ended[0][0].study)
+        if foreign := trial_rows.end(connection, study, outcomes):
+            _refuse_if_ended(connection, study)
             settlements = [
                 _settlement(claim, FROM_OUTSIDE if trial._trial_id in foreign else outcome)
                 for claim, trial, outcome in ended

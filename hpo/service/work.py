@@ -32,6 +32,9 @@ from hpo.training.trainer import Stopped
 SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.05, 1.0
 MOST_FAILURES = 5  # in a row
 REFUSES_FOR_S = 60.0
+TRIALS_GONE = (
+    "its trials were deleted with another tool than hpo: remove the rest of it with hpo delete"
+)
 FIRST_PAUSE_S = 0.5  # after a failure; twice as long after each that follows
 
 
@@ -152,9 +155,12 @@ class Worker:
                 return self._try(claims, hold)
         except Stopped:
             release(self.database, claims)
-        except (LeaseLost, UnknownStudy):  # taken over, or the study is over or deleted
+        except LeaseLost:  # taken over, or the study is over or deleted
             release(self.database, claims)
             self._tell_loss(hold)
+        except UnknownStudy:
+            if not self._fail(claims, TRIALS_GONE):
+                self._tell_loss(hold)
         except DatabaseError as error:  # a mishap of this worker's: others may go on
             self._try_to_release(claims)
             if isinstance(error, DatabaseAway) or not self._is_unwanted(claims[0]):
@@ -168,7 +174,7 @@ class Worker:
             release(replace(self.database, patience=Patience()), claims)
 
     def _is_unwanted(self, claim: Claim) -> bool:
-        """Whether the claim's study is deleted or being deleted: its rows vanish while it is."""
+        """Whether the claim's study is over or deleted: its rows may vanish while they are read."""
         return studies.state(self.database, claim.study) in (None, "cancelled")
 
     def _tell_loss(self, hold: Hold) -> None:
@@ -275,10 +281,11 @@ class Worker:
             self.hear(events.StudyEnded(first.study, "failed", _last_line(trace)))
         self._withdraw_if_hopeless(_last_line(trace))
 
-    def _fail(self, claims: Sequence[Claim], reason: str) -> None:
+    def _fail(self, claims: Sequence[Claim], reason: str) -> bool:
         study = claims[0].study
-        if fail(self.database, study, reason, claims=claims):
+        if has_failed := fail(self.database, study, reason, claims=claims):
             self.hear(events.StudyEnded(study, "failed", reason))
+        return has_failed
 
     def _withdraw_if_hopeless(self, reason: str) -> None:
         self._failures += 1

@@ -285,14 +285,6 @@ class Model:
         self.state, self.slots, self.traces, self.networks = None, [], [], set()
         self.optunas = []
 
-    def begin_deletion(self) -> None:
-        self.state = "cancelled"
-        self.fail_running()
-
-    def delete_trials(self) -> None:
-        self.begin_deletion()
-        self.optunas = []
-
     def seen(self) -> Seen:
         rows = [tuple(vars(slot).values()) for slot in self.slots]
         return self.state, rows, sorted(self.networks), self.optunas
@@ -341,23 +333,15 @@ class Service(RuleBasedStateMachine):
         self.made: dict[tuple[int, int], FrozenTrial] = {}  # by generation and slot
         self.before: tuple[int, list[Row]] = (0, [])
 
-    def _both(
-        self,
-        operation: Callable[[], Any],
-        expected: Callable[[Model], Any],
-        *between: Callable[[Model], Any],
-    ) -> Any:
-        """The database does as the model; what is cut is done wholly, not at all, or `between`."""
+    def _both(self, operation: Callable[[], Any], expected: Callable[[Model], Any]) -> Any:
+        """The database does as the model; what is cut is done wholly or not at all."""
         before, after = self.model, deepcopy(self.model)
         wanted = outcome_of(lambda: expected(after))
         try:
             found = outcome_of(operation)
         except Cut:
-            halves = [deepcopy(before) for _ in between]
-            for half, reach in zip(halves, between, strict=True):
-                outcome_of(lambda half=half, reach=reach: reach(half))  # type: ignore[misc]
             seen = self._seen()
-            possible = [m for m in (before, *halves, after) if m.seen() == seen]
+            possible = [m for m in (before, after) if m.seen() == seen]
             assert possible, f"half done: {seen}"
             self.model = possible[0]
             return None
@@ -656,8 +640,6 @@ class Service(RuleBasedStateMachine):
         self._both(
             lambda: deletion.delete(self.database, self.name),
             lambda model: model.delete(),
-            lambda model: model.begin_deletion(),
-            lambda model: model.delete_trials(),
         )
 
     @invariant()

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from hpo.errors import StudyConflict, StudyFailed, UnknownStudy
 from hpo.search.outcome import Completed
-from hpo.service import deletion, life, studies, trials
-from hpo.service.claims import LeaseLost, release
+from hpo.service import deletion, life, studies, trial_rows, trials
+from hpo.service.claims import release
 from hpo.service.database import Database
 from hpo.service.failures import last_trace, record_failure
 from hpo.service.registry import enroll, join
@@ -270,7 +270,9 @@ def test_delete_leaves_no_row_and_frees_the_name(database_url: str) -> None:
         assert take(database, "tiny", "ann")
 
 
-def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> None:
+def test_a_study_of_which_somebody_has_deleted_optunas_half_can_be_deleted(
+    database_url: str,
+) -> None:
     with opened(database_url) as database:
         submit(database)
         optuna.delete_study(study_name="tiny", storage=database.storage)
@@ -278,37 +280,48 @@ def test_a_deletion_that_died_half_way_is_asked_for_again(database_url: str) -> 
         assert studies.names(database) == []
 
 
-@pytest.mark.parametrize("again", [deletion.delete, life.cancel])
-def test_a_deletion_that_died_half_way_touches_no_study_that_came_later(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, again: Callable[[Database, str], None]
+@pytest.mark.parametrize("end_it", [deletion.delete, life.cancel])
+def test_a_study_without_optunas_half_touches_no_study_that_came_later(
+    database_url: str, end_it: Callable[[Database, str], None]
 ) -> None:
     """SQLite gives the ids of Optuna's deleted study and of its trials again."""
-    delete_study = optuna.delete_study
-
-    def delete_and_die(**asked: Any) -> None:
-        delete_study(**asked)
-        raise KeyboardInterrupt
-
     with opened(database_url) as database:
         submit(database)
         late = first_trial(database)
         [of_late] = trials.batch_of(
             database, studies.find(database, "tiny").optuna_id, [late], tiny_prepared()
         ).trials
-        monkeypatch.setattr(optuna, "delete_study", delete_and_die)
-        with pytest.raises(KeyboardInterrupt):
-            deletion.delete(database, "tiny")
-        monkeypatch.undo()
+        optuna.delete_study(study_name="tiny", storage=database.storage)
         submit(database, tiny_study(name="later"))
         claim, later = first_trial(database, "bob", "later"), studies.find(database, "later")
         trials.batch_of(database, later.optuna_id, [claim], tiny_prepared())
         if database.engine.dialect.name == "sqlite":
             ids = look(database_url, "SELECT study_id, trial_id FROM trials")
             assert ids == [(later.optuna_id, of_late._trial_id)]
-        with pytest.raises(LeaseLost):
-            trials.end(database, [(late, of_late, Completed(0.5))])
-        again(database, "tiny")
+        trials.end(database, [(late, of_late, Completed(0.5))])
+        end_it(database, "tiny")
     assert look(database_url, "SELECT state FROM trials") == [("RUNNING",)]
+
+
+def test_a_deletion_leaves_a_new_study_of_the_name_alone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else deletes the study at the same moment, and it is submitted anew."""
+    outline = studies.outline
+
+    def outline_in_time(database: Database, name: str) -> studies.Outline:
+        of = outline(database, name)
+        monkeypatch.undo()
+        deletion.delete(database, name)
+        submit(database)
+        return of
+
+    with opened(database_url) as database:
+        submit(database)
+        monkeypatch.setattr(deletion, "outline", outline_in_time)
+        deletion.delete(database, "tiny")
+        assert claim_of(database).kind == "benchmark"
+        assert trials.all_trials(database, studies.find(database, "tiny").optuna_id) == []
 
 
 def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
@@ -328,19 +341,18 @@ def test_a_study_deleted_while_workers_write_is_gone(database_url: str) -> None:
     assert look(database_url, "SELECT count(*) FROM hpo_slot") == [(0,)]
 
 
-def test_a_deletion_that_is_interrupted_leaves_an_ended_study(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_deletion_that_is_interrupted_changes_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(**_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with opened(sqlite_url) as database:
+    with opened(database_url) as database:
         submit(database)
-        monkeypatch.setattr(optuna, "delete_study", interrupt)
+        monkeypatch.setattr(trial_rows, "delete", interrupt)
         with pytest.raises(KeyboardInterrupt):
             deletion.delete(database, "tiny")
         monkeypatch.undo()
-        assert studies.state(database, "tiny") == "cancelled"
-        assert studies.ended_before(database, -1.0) == ["tiny"]
+        assert claim_of(database).kind == "benchmark"
         deletion.delete(database, "tiny")
         assert studies.names(database) == []

@@ -52,9 +52,9 @@ def add(database: Database, study: str, count: int = 1) -> list[FrozenTrial]:
     return templates
 
 
-def end(database: Database, trial_id: int, outcome: Outcome) -> set[int]:
+def end(database: Database, study: str, trial_id: int, outcome: Outcome) -> set[int]:
     with database.transaction() as connection:
-        return trial_rows.end(connection, {trial_id: outcome})
+        return trial_rows.end(connection, study, {trial_id: outcome})
 
 
 def rows_of(url: str, trial_id: int) -> dict[str, list[tuple[Any, ...]]]:
@@ -99,9 +99,10 @@ def by_optuna(database: Database, outcome: Outcome | None) -> int:
 )
 def test_a_trial_is_written_as_optuna_writes_it(database_url: str, outcome: Outcome | None) -> None:
     with opened(database_url) as database:
-        [trial] = add(database, new_study(database))
+        study = new_study(database)
+        [trial] = add(database, study)
         if outcome is not None:
-            assert end(database, trial._trial_id, outcome) == set()
+            assert end(database, study, trial._trial_id, outcome) == set()
         theirs = by_optuna(database, outcome)
         assert rows_of(database_url, trial._trial_id) == rows_of(database_url, theirs)
         ours = database.storage.get_trial(trial._trial_id)
@@ -126,11 +127,12 @@ def test_trials_are_numbered_in_the_order_in_which_they_are_added(database_url: 
 
 def test_what_was_ended_before_stays_as_it_is_and_is_told(database_url: str) -> None:
     with opened(database_url) as database:
-        first, second = add(database, new_study(database), 2)
-        assert end(database, first._trial_id, Completed(0.5)) == set()
+        study = new_study(database)
+        first, second = add(database, study, 2)
+        assert end(database, study, first._trial_id, Completed(0.5)) == set()
         with database.transaction() as connection:
             both = dict.fromkeys((first._trial_id, second._trial_id), Completed(0.25))
-            assert trial_rows.end(connection, both) == {first._trial_id}
+            assert trial_rows.end(connection, study, both) == {first._trial_id}
         found = [database.storage.get_trial(trial._trial_id) for trial in (first, second)]
     assert [trial.value for trial in found] == [0.5, 0.25]
 
@@ -140,11 +142,12 @@ def test_what_somebody_has_half_told_is_told_anew(
     database_url: str, outcome: Pruned | Infeasible
 ) -> None:
     with opened(database_url) as database:
-        [trial] = add(database, new_study(database))
+        study = new_study(database)
+        [trial] = add(database, study)
         database.storage.set_trial_intermediate_value(trial._trial_id, 0, 9.0)
         database.storage.set_trial_user_attr(trial._trial_id, "reason", "interrupted")
         database.storage.set_trial_system_attr(trial._trial_id, "constraints:infeasible", 0.0)
-        assert end(database, trial._trial_id, outcome) == set()
+        assert end(database, study, trial._trial_id, outcome) == set()
         found = database.storage.get_trial(trial._trial_id)
     assert found.user_attrs["reason"] == outcome.reason
     match outcome:
@@ -159,7 +162,7 @@ def test_the_running_trials_of_one_study_fail(database_url: str) -> None:
         study = new_study(database)
         ended, _ = add(database, study, 2)
         [other] = add(database, new_study(database))
-        end(database, ended._trial_id, Completed(0.5))
+        end(database, study, ended._trial_id, Completed(0.5))
         with database.transaction() as connection:
             trial_rows.fail_running(connection, study)
         found = database.storage.get_all_trials(optunas_id(database, study))
@@ -174,3 +177,34 @@ def test_a_study_that_is_deleted_gets_no_trials(database_url: str) -> None:
         database.storage.delete_study(optunas_id(database, study))
         with pytest.raises(UnknownStudy):
             add(database, study)
+
+
+def test_the_trials_of_another_study_are_not_ended(database_url: str) -> None:
+    with opened(database_url) as database:
+        study, other = new_study(database), new_study(database)
+        [trial] = add(database, other)
+        assert end(database, study, trial._trial_id, Completed(0.5)) == {trial._trial_id}
+        assert database.storage.get_trial(trial._trial_id).state == TrialState.RUNNING
+
+
+def test_all_rows_of_one_study_are_deleted(database_url: str) -> None:
+    def rows() -> dict[str, int]:
+        tables = {*TABLES, "studies", "study_directions", "study_user_attributes"}
+        return {t: look(database_url, f"SELECT count(*) FROM {t}")[0][0] for t in tables}  # noqa: S608
+
+    def fill(database: Database) -> str:
+        study = new_study(database)
+        database.storage.set_study_user_attr(optunas_id(database, study), "note", "kept")
+        for outcome in (Pruned(0.75, "clearly worse"), Infeasible("out of memory")):
+            [trial] = add(database, study)
+            end(database, study, trial._trial_id, outcome)
+        return study
+
+    with opened(database_url) as database:
+        fill(database)
+        before = rows()
+        assert set(before.values()) >= {1, 2}
+        study = fill(database)
+        with database.transaction() as connection:
+            trial_rows.delete(connection, study)
+    assert rows() == before

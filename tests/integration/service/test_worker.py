@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from hpo.service.patience import Patience
 from hpo.service.registry import workers_of
 from hpo.service.rivals import Rivals
 from hpo.service.status import progress, status
-from hpo.service.work import Withdrawn, Worker
+from hpo.service.work import TRIALS_GONE, Withdrawn, Worker
 from hpo.training.trainer import Diverged, OutOfMemory, Shape
 from tests.integration.service.stage import (
     change,
@@ -295,16 +295,20 @@ def test_work_on_a_deleted_study_is_dropped(
     assert look(sqlite_url, "SELECT count(*) FROM hpo_network") == [(0,)]
 
 
-def test_a_worker_lives_on_when_its_study_is_half_deleted(database_url: str) -> None:
+def test_a_study_of_which_somebody_deletes_optunas_half_fails_and_its_worker_lives_on(
+    database_url: str,
+) -> None:
     def delete_half(_: Shape) -> None:
-        change(database_url, "UPDATE hpo_study SET state = 'cancelled'")
-        optuna.delete_study(study_name="tiny", storage=database.storage)
+        with suppress(KeyError):  # it is gone already
+            optuna.delete_study(study_name="tiny", storage=database.storage)
 
     with opened(database_url) as database:
         submit(database)
-        one = worker(database, FakeTrainer(before=delete_half))
-        work_on(one, [first_trial(database, one.id)])
-    assert look(database_url, "SELECT state FROM hpo_slot WHERE number = 1") == [("open",)]
+        worker(database, FakeTrainer(before=delete_half)).run()
+        found = studies.find(database, "tiny")
+        assert (found.state, found.error) == ("failed", TRIALS_GONE)
+    told = look(database_url, "SELECT outcome, reason FROM hpo_slot WHERE number = 1")
+    assert told == [("infeasible", "the trial was ended from outside")]
 
 
 def test_a_late_worker_adds_no_trial_to_a_study_that_is_done(database_url: str) -> None:
