@@ -99,6 +99,15 @@ def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
             raise UnknownStudy("the study was deleted") from error
 
 
+@patient
+def are_gone(database: Database, study: str) -> bool:
+    """Whether there is no study of this name in Optuna's tables."""
+    query = sa.select(trial_rows.STUDIES.c.study_id)
+    with database.reading() as connection:
+        found = connection.execute(query.where(trial_rows.STUDIES.c.study_name == study))
+        return found.first() is None
+
+
 def _templates(
     prepared: Prepared, slots: Sequence[int], history: Sequence[FrozenTrial]
 ) -> list[FrozenTrial]:

@@ -156,17 +156,21 @@ class Worker:
         except Stopped:
             release(self.database, claims)
         except LeaseLost:  # taken over, or the study is over or deleted
-            release(self.database, claims)
-            self._tell_loss(hold)
+            self._let_go(hold)
         except UnknownStudy:
-            if not self._fail(claims, TRIALS_GONE):
-                self._tell_loss(hold)
+            are_gone = trials.are_gone(self.database, claims[0].study)
+            if not (are_gone and self._fail(claims, TRIALS_GONE)):
+                self._let_go(hold)
         except DatabaseError as error:  # a mishap of this worker's: others may go on
             self._try_to_release(claims)
             if isinstance(error, DatabaseAway) or not self._is_unwanted(claims[0]):
                 raise
             self._tell_loss(hold)
         return True
+
+    def _let_go(self, hold: Hold) -> None:
+        release(self.database, hold.claims)
+        self._tell_loss(hold)
 
     def _try_to_release(self, claims: Sequence[Claim]) -> None:
         """Give the claims back, unless that fails, too: patience has come to its end."""
