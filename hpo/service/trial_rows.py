@@ -39,14 +39,18 @@ SYSTEM_ATTRS = _table(models.TrialSystemAttributeModel)
 KEYS = ("trial_id", "objective", "step", "key")  # of the rows of a trial, each in its table
 
 
+def id_of(study: str) -> sa.Select[Any]:
+    """Asks for Optuna's id of the study of this name."""
+    return sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == study)
+
+
 def lock(connection: Connection, study: str) -> int:
     """Let nobody else add trials to this study before the transaction's end; Optuna's id of it.
 
     Optuna's own way to number trials one after the other. By name: SQLite gives the ids of deleted
     studies again. Raises UnknownStudy.
     """
-    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == study)
-    found: int | None = connection.execute(query.with_for_update()).scalar_one_or_none()
+    found: int | None = connection.execute(id_of(study).with_for_update()).scalar_one_or_none()
     if found is None:
         raise UnknownStudy("the study was deleted")
     return found
@@ -147,9 +151,10 @@ def delete(connection: Connection, study: str) -> None:
 
 def _lock_running(connection: Connection, study: str, *which: sa.ColumnElement[bool]) -> list[int]:
     """The ids of those trials that run, in the order in which all transactions lock them."""
-    of_study = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == study).scalar_subquery()
     query = sa.select(TRIALS.c.trial_id).where(
-        TRIALS.c.study_id == of_study, TRIALS.c.state == TrialState.RUNNING, *which
+        TRIALS.c.study_id == id_of(study).scalar_subquery(),
+        TRIALS.c.state == TrialState.RUNNING,
+        *which,
     )
     return list(connection.execute(query.order_by(TRIALS.c.trial_id).with_for_update()).scalars())
 

@@ -102,10 +102,8 @@ def all_trials(database: Database, optuna_id: int) -> list[FrozenTrial]:
 @patient
 def are_gone(database: Database, study: str) -> bool:
     """Whether there is no study of this name in Optuna's tables."""
-    query = sa.select(trial_rows.STUDIES.c.study_id)
     with database.reading() as connection:
-        found = connection.execute(query.where(trial_rows.STUDIES.c.study_name == study))
-        return found.first() is None
+        return connection.execute(trial_rows.id_of(study)).first() is None
 
 
 def _templates(
@@ -177,7 +175,6 @@ def end(
     A trial that was ended from outside stays as it is. `forget` is `settle_within`'s. To end once
     more what was ended under the same claims does nothing. Raises LeaseLost.
     """
-    settlements = [_settlement(claim, outcome) for claim, _, outcome in ended]
     outcomes = {trial._trial_id: outcome for _, trial, outcome in ended}
     study = ended[0][0].study
     with database.transaction() as connection:
@@ -185,10 +182,10 @@ def end(
             return before
         if foreign := trial_rows.end(connection, study, outcomes):
             _refuse_if_ended(connection, study)
-            settlements = [
-                _settlement(claim, FROM_OUTSIDE if trial._trial_id in foreign else outcome)
-                for claim, trial, outcome in ended
-            ]
+        settlements = [
+            _settlement(claim, FROM_OUTSIDE if trial._trial_id in foreign else outcome)
+            for claim, trial, outcome in ended
+        ]
         settle_within(connection, settlements, forget=forget)
     return settlements
 

@@ -32,10 +32,10 @@ from hpo.training.trainer import Stopped
 SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.05, 1.0
 MOST_FAILURES = 5  # in a row
 REFUSES_FOR_S = 60.0
+FIRST_PAUSE_S = 0.5  # after a failure; twice as long after each that follows
 TRIALS_GONE = (
     "its trials were deleted with another tool than hpo: remove the rest of it with hpo delete"
 )
-FIRST_PAUSE_S = 0.5  # after a failure; twice as long after each that follows
 
 
 class Withdrawn(Exception):

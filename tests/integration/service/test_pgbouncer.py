@@ -36,10 +36,8 @@ def test_many_clients_on_two_connections_lose_nothing(bouncer: Bouncer) -> None:
         with opened(bouncer.url) as mine:
             optuna_id = studies.outline(mine, "tiny").optuna_id
             for _ in range(MANY):
-                claim, trial = (
-                    claim_of(mine, f"worker-{place}"),
-                    create_trial(state=TrialState.RUNNING),
-                )
+                claim = claim_of(mine, f"worker-{place}")
+                trial = create_trial(state=TrialState.RUNNING)
                 trials.make(mine, [claim], {claim.number: trial})
                 trials.end(mine, [(claim, trial, Completed(1.0))])
                 assert trial.number in {made.number for made in trials.all_trials(mine, optuna_id)}
