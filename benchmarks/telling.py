@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 
 def tell(
-    found: dict[str, Any], table: Callable[[], Table], *, as_json: bool, narrowest: int = 0
+    found: dict[str, Any], table: Callable[[], RenderableType], *, as_json: bool, narrowest: int = 0
 ) -> None:
     """Write to stdout; the table on at least `narrowest` columns."""
     if as_json:
