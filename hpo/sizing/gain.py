@@ -54,7 +54,7 @@ def gain_over_best(
     gains_BE = rival_B[:, None] - race.scores_BE
     origin_var, seed_var = float(gains_BE[:, chosen].var()), float(race.seed_var_E[chosen])
     seeds = len(race.entrants[chosen].losses_SO)
-    freedom = _freedom((origin_var, variance_freedom(origins)), (seed_var, seeds - 1))
+    freedom = sum_freedom((origin_var, variance_freedom(origins)), (seed_var, seeds - 1))
     quantile = float(stdtrit(freedom, _confidence(race, gains_BE, rng)))
     se = (origin_var + seed_var) ** 0.5
     value = scores[rival] - float(race.scores_E[chosen])
@@ -73,10 +73,10 @@ def _confidence(race: Race, gains_BE: Floats, rng: np.random.Generator) -> float
     return max(CONFIDENCE, float(ndtr(np.quantile(luckiest_B, CONFIDENCE))))
 
 
-def _freedom(*parts: tuple[float, int]) -> float:
+def sum_freedom(*parts: tuple[float, int]) -> float:
     """Degrees of freedom of a sum of variances, each with its own: Welch and Satterthwaite.
 
-    >>> _freedom((2.0, 4), (2.0, 4)), _freedom((3.0, 5), (0.0, 0))
+    >>> sum_freedom((2.0, 4), (2.0, 4)), sum_freedom((3.0, 5), (0.0, 0))
     (8.0, 5.0)
     """
     uneven = sum(variance**2 / max(freedom, 1) for variance, freedom in parts)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isinf, log10
 
+from hpo.sizing.detectable import MOST_SHARE, Detectable
 from hpo.sizing.gain import Gain
 from hpo.sizing.race import Flags, Race
+from hpo.sizing.selection import Corrected
 from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 
 FEWEST_BLOCKS = 8
@@ -34,6 +36,7 @@ class Contest:
     gain: Gain
     metric: str
     tolerance: float
+    tie_ses: float = 1.0
 
 
 def explain(contest: Contest) -> tuple[str, ...]:
@@ -80,6 +83,48 @@ def warn(evidence: Evidence) -> tuple[str, ...]:
     return tuple(found)
 
 
+def about_choice(corrected: Corrected, score: float, metric: str) -> tuple[str, ...]:
+    """What the choice among all trials, and among the benchmarks, is worth on other origins.
+
+    >>> about_choice(Corrected(score=0.43, benchmark=0.362, entrants=60), 0.406, "mase")
+    ("Corrected for the choice among 60 trials the MASE is 0.430 (0.406 as raced), the best benchmark's 0.362: what such a choice may expect of other forecasts (bootstrap, Tsamardinos et al. 2018).",)
+    """  # noqa: E501
+    if corrected.score is None or corrected.benchmark is None:
+        return ()
+    ours, raced, theirs = _numbers(0.0, corrected.score, score, corrected.benchmark)
+    return (
+        f"Corrected for the choice among {counted(corrected.entrants, 'trial')} the"
+        f" {METRICS[metric]} is {ours} ({raced} as raced), the best benchmark's {theirs}: what such"
+        " a choice may expect of other forecasts (bootstrap, Tsamardinos et al. 2018).",
+    )
+
+
+def power(detectable: Detectable | None, metric: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The difference that could be seen: for the reasons, and where it is large for the warnings.
+
+    >>> power(Detectable(difference=0.012, share=0.03, by_seeds=True), "mase")[0]
+    ('Differences between finalists of MASE 0.012 (3.0 % of the score) would be seen in 80 % of such races; smaller ones may go unseen.',)
+    """  # noqa: E501
+    if detectable is None:
+        return (), ()
+    size = f"{METRICS[metric]} {detectable.difference:.2g} ({100 * detectable.share:.1f} %"
+    said = (
+        f"Differences between finalists of {size} of the score) would be seen in 80 % of such"
+        " races; smaller ones may go unseen.",
+    )
+    if detectable.share <= MOST_SHARE:
+        return said, ()
+    cause, cure = (
+        ("chance in the seeds adds most to it", "raise --seeds")
+        if detectable.by_seeds
+        else ("the choice of origins adds most to it", "more rows or a shorter --horizon lower it")
+    )
+    return said, (
+        f"A size that is better by less than {100 * detectable.share:.1f} % of the score may have"
+        f" gone unseen (more than {100 * MOST_SHARE:g} % is a coarse verdict): {cause}; {cure}.",
+    )
+
+
 def _about_size(contest: Contest) -> str:
     race, chosen = contest.race, contest.chosen
     name = size_in_words(race.entrants[chosen].cells)
@@ -100,11 +145,12 @@ def _as_good(contest: Contest, name: str, finalists: str) -> str:
     race, chosen, best = contest.race, contest.chosen, contest.race.best
     behind, se = race.behind(best)[chosen], race.ses_to(best)[chosen]
     ours, theirs, gap, error = _numbers(se, race.scores_E[chosen], race.scores_E[best], behind, se)
-    margin = (
-        f"its standard error of {error}"
-        if behind <= se
-        else f"the tolerance of {100 * contest.tolerance:.3g} % of the score"
-    )
+    if behind <= se:
+        margin = f"its standard error of {error}"
+    elif behind <= contest.tie_ses * se:
+        margin = f"{contest.tie_ses:g} times its standard error of {error}"
+    else:
+        margin = f"the tolerance of {100 * contest.tolerance:.3g} % of the score"
     return (
         f"{name} is as good as the best of {finalists} "
         f"({size_in_words(race.entrants[best].cells)}): {METRICS[contest.metric]} {ours} against "

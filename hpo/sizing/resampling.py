@@ -63,8 +63,7 @@ class _Units:
             drawn_RD = rng.integers(size, size=(rows, self.draws))
             flat = (drawn_RD + size * np.arange(rows)[:, None]).ravel()
             counts_RU = np.bincount(flat, minlength=rows * size).reshape(rows, size)
-            drawn_RK = counts_RU.astype(np.float64) @ self.sums_UK
-            means_BK[start : start + rows] = drawn_RK[:, :-1] / drawn_RK[:, -1:]
+            means_BK[start : start + rows] = _means(counts_RU.astype(np.float64), self.sums_UK)
         return means_BK
 
 
@@ -158,6 +157,43 @@ def bootstrap_means(
     return means_BK
 
 
+def bags(
+    origins: Origins,
+    inside_KO: Sequence[Floats] | Floats,
+    outside_KO: Sequence[Floats] | Floats,
+    *,
+    rng: np.random.Generator,
+    replicates: int = REPLICATES,
+) -> tuple[Floats, Floats]:
+    """Means of K columns of losses over drawn origins, of K others over the rest, float64 (B, K).
+
+    Blocks are drawn as in `bootstrap_means`; the places that no drawn block holds are the rest,
+    with the origins of all series there. In panels too only blocks are drawn. Replicates without a
+    rest are passed over: B may be less than asked for, and is 0 where there is one place.
+
+    >>> origins = Origins(fold_O=np.zeros(8, int), series_O=np.zeros(8, int), horizon=2)
+    >>> rising_O, rng = np.arange(8.0), np.random.default_rng(0)
+    >>> inside_B1, outside_B1 = bags(origins, [rising_O], [rising_O], rng=rng)
+    >>> np.unique(inside_B1 + outside_B1).tolist()  # one of two halves is drawn, one the rest
+    [7.0]
+    """
+    place_O, sizes_F = _places(origins)
+    length = _block_length(sizes_F, origins.horizon)
+    draws = _time_draws(sizes_F, length)
+    inside_PK, outside_PK = _sums(place_O, inside_KO), _sums(place_O, outside_KO)
+    chunk = max(1, _CHUNK_ITEMS // len(inside_PK))
+    inside: list[Floats] = []
+    outside: list[Floats] = []
+    for begin in range(0, replicates, chunk):
+        drawn_RD = rng.integers(len(inside_PK), size=(min(chunk, replicates - begin), draws))
+        times_RP = _times_drawn(drawn_RD, sizes_F, length)
+        rest_RP = times_RP == 0
+        kept_R = rest_RP.any(axis=1)
+        inside.append(_means(times_RP[kept_R], inside_PK))
+        outside.append(_means(rest_RP[kept_R].astype(np.float64), outside_PK))
+    return np.concatenate(inside), np.concatenate(outside)
+
+
 def paired_difference(
     a_O: Floats, b_O: Floats, origins: Origins, *, metric: str, rng: np.random.Generator
 ) -> tuple[float, float]:
@@ -222,6 +258,28 @@ def _time_units(origins: Origins, losses_KO: Sequence[Floats] | Floats) -> _Unit
     sums_FPK = np.split(_sums(place_O, losses_KO), np.cumsum(sizes_F)[:-1])
     sums_UK = np.concatenate([_block_sums(sums_PK, length) for sums_PK in sums_FPK])
     return _Units(sums_UK=sums_UK, draws=_time_draws(sizes_F, length))
+
+
+def _means(times_RU: Floats, sums_UK: Floats) -> Floats:
+    """Means over units that are taken so many times, from their sums (U, K + 1): (R, K)."""
+    taken_RK = times_RU @ sums_UK
+    means_RK: Floats = taken_RK[:, :-1] / taken_RK[:, -1:]
+    return means_RK
+
+
+def _times_drawn(drawn_RD: Ints, sizes_F: Ints, length: int) -> Floats:
+    """How often each place is in blocks that start at the drawn places of their folds (R, P)."""
+    fold_P = np.repeat(np.arange(sizes_F.size), sizes_F)
+    first_F = np.cumsum(sizes_F) - sizes_F
+    times_RP = np.zeros((len(drawn_RD), fold_P.size))
+    rows_R = np.arange(len(drawn_RD))
+    for start_R in drawn_RD.T:
+        fold_R = fold_P[start_R]
+        within_R = start_R - first_F[fold_R]
+        for step in range(length):
+            place_R = first_F[fold_R] + (within_R + step) % sizes_F[fold_R]
+            times_RP[rows_R, place_R] += step < sizes_F[fold_R]
+    return times_RP
 
 
 def _sums(group_O: Ints, losses_KO: Sequence[Floats] | Floats) -> Floats:

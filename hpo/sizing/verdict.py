@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.errors import DataError, StudyFailed
+from hpo.sizing.detectable import Detectable, detectable_difference
 from hpo.sizing.gain import gain_over_best
 from hpo.sizing.metric import score
 from hpo.sizing.race import Entrant, Flags, Race, finite, run_race, score_race
-from hpo.sizing.reasons import FEWEST_BLOCKS, FEWEST_SEEDS, Contest, Evidence, explain, warn
+from hpo.sizing.reasons import FEWEST_BLOCKS, FEWEST_SEEDS, Contest, Evidence, explain, power, warn
 from hpo.sizing.resampling import Floats, Origins, block_count, bootstrap_means
 
 __all__ = ["Entrant", "Judgement", "judge", "pick_finalists", "tied_range"]
@@ -31,7 +32,7 @@ class Judgement:
     the best, on the metric's scale, `difference_ses` their standard errors (both infinite where a
     loss is not a finite number). `gain` is the best benchmark's score less the chosen network's,
     `gain_low` its one-sided 95 % lower limit. `layers_probability` is None where blocks or seeds
-    are too few to tell.
+    are too few to tell, `detectable` where the chosen one raced alone.
     """
 
     best: int
@@ -48,6 +49,7 @@ class Judgement:
     gain_se: float
     gain_low: float
     lstm_justified: bool
+    detectable: Detectable | None
     blocks: int
     seeds: int
     warnings: tuple[str, ...]
@@ -63,13 +65,16 @@ def judge(
     tolerance: float,
     layers_range: tuple[int, int],
     rng: np.random.Generator,
+    tie_ses: float = 1.0,
 ) -> Judgement:
     """Choose among finalists trained with fresh seeds, and compare with benchmarks' loss_O.
 
     best: the lowest score, of losses averaged over seeds. Tied with it: a paired difference of at
     most max(one standard error, tolerance * best score), the one-standard-error rule (Breiman et
-    al. 1984) on differences. A standard error joins the block bootstrap over origins with the
-    variance between seeds over their number. chosen: the tied one with the fewest weights.
+    al. 1984) on differences; `tie_ses` standard errors in a race of several rounds, in which
+    finalists may have different numbers of seeds. A standard error joins the block bootstrap over
+    origins with the variance between seeds over their number. chosen: the tied one with the fewest
+    weights.
     lstm_justified: the lower limit of its gain, which allows for the choice among the finalists,
     is above tolerance * the best benchmark's score.
 
@@ -90,14 +95,20 @@ def judge(
         benchmarks_left_out=tuple(name for name in benchmarks if name not in known),
     )
     scores = {name: float(score(loss_O.mean(), metric)) for name, loss_O in known.items()}
-    tied_E = race.tied_with(race.best, tolerance)
+    tied_E = race.tied_with(race.best, tolerance, ses=tie_ses)
     chosen = race.smallest(tied_E)
     gain = gain_over_best(race, chosen, scores, score(means_BK, metric), origins, rng=rng)
     contest = Contest(
-        race=race, tied_E=tied_E, chosen=chosen, gain=gain, metric=metric, tolerance=tolerance
+        race=race,
+        tied_E=tied_E,
+        chosen=chosen,
+        gain=gain,
+        metric=metric,
+        tolerance=tolerance,
+        tie_ses=tie_ses,
     )
     probability = (
-        _layers_probability(race, means_EBS, metric, tolerance, layers_range, rng)
+        _layers_probability(contest, means_EBS, layers_range, rng)
         if evidence.blocks >= FEWEST_BLOCKS and evidence.seeds >= FEWEST_SEEDS
         else None
     )
@@ -171,16 +182,17 @@ def _known(benchmarks: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _layers_probability(
-    race: Race,
+    contest: Contest,
     means_EBS: Sequence[Floats],
-    metric: str,
-    tolerance: float,
     layers_range: tuple[int, int],
     rng: np.random.Generator,
 ) -> dict[str, float]:
     """Share of replicates, over origins and seeds, whose smallest tied network has L layers."""
-    scores_BE = np.stack([score(_other_seeds(m, rng), metric) for m in means_EBS], axis=1)
-    margins_EE = np.stack([race.margins_to(e, tolerance) for e in range(len(race.entrants))])
+    race, tolerance, ses = contest.race, contest.tolerance, contest.tie_ses
+    scores_BE = np.stack([score(_other_seeds(m, rng), contest.metric) for m in means_EBS], axis=1)
+    margins_EE = np.stack(
+        [race.margins_to(e, tolerance, ses=ses) for e in range(len(race.entrants))]
+    )
     best_B = scores_BE.argmin(axis=1)
     behind_BE = scores_BE - scores_BE.min(axis=1, keepdims=True)
     by_size = race.by_size()
@@ -211,6 +223,8 @@ def _sum_up(
     tied_F, spread_F = np.zeros(count, dtype=bool), np.full((2, count), np.inf)
     tied_F[able] = contest.tied_E
     spread_F[:, able] = race.behind(race.best), race.ses_to(race.best)
+    detectable = detectable_difference(race, contest.chosen)
+    told, doubts = power(detectable, contest.metric)
     return Judgement(
         best=able[race.best],
         chosen=able[contest.chosen],
@@ -226,10 +240,11 @@ def _sum_up(
         gain_se=contest.gain.se,
         gain_low=contest.gain.low,
         lstm_justified=contest.gain.exceeds(contest.tolerance),
+        detectable=detectable,
         blocks=evidence.blocks,
         seeds=evidence.seeds,
-        warnings=warn(evidence),
-        reasons=explain(contest),
+        warnings=(*warn(evidence), *doubts),
+        reasons=(*explain(contest), *told),
     )
 
 

@@ -8,6 +8,7 @@ from hpo.sizing.resampling import (
     Floats,
     Ints,
     Origins,
+    bags,
     block_count,
     block_length,
     bootstrap_means,
@@ -239,3 +240,31 @@ def test_a_difference_of_rmse_is_taken_after_the_root() -> None:
     )
 
     assert difference == 1.0
+
+
+@pytest.mark.parametrize("origins", [origins_of(), origins_of(folds=1), origins_of(series=10)])
+def test_no_origin_is_drawn_and_left_out_of_the_same_replicate(origins: Origins) -> None:
+    places = np.eye(15 * np.unique(origins.fold_O).size)  # each a loss of one at one place
+    step_O = np.tile(np.arange(15), origins.fold_O.size // 15)
+    losses_KO = places[:, origins.fold_O * 15 + step_O]
+    inside_BK, outside_BK = bags(origins, losses_KO, losses_KO, rng=np.random.default_rng(0))
+
+    assert (np.minimum(inside_BK, outside_BK) == 0).all()
+    assert (np.maximum(inside_BK, outside_BK) > 0).all()
+
+
+def test_the_drawn_and_the_rest_have_the_mean_of_all_on_average() -> None:
+    rng, origins = np.random.default_rng(3), origins_of(per_fold=30)
+    loss_O = autoregressive(rng, 120, memory=0.5)
+    inside_B1, outside_B1 = bags(origins, [loss_O], [loss_O], rng=rng)
+
+    assert inside_B1.mean() == pytest.approx(loss_O.mean(), abs=0.02)
+    assert outside_B1.mean() == pytest.approx(loss_O.mean(), abs=0.02)
+
+
+def test_in_short_folds_a_block_holds_each_place_once() -> None:
+    origins = origins_of(folds=3, per_fold=2, horizon=5)
+    loss_O = np.array([1.0, 3.0] * 3)
+    inside_B1, outside_B1 = bags(origins, [loss_O], [loss_O], rng=np.random.default_rng(0))
+
+    assert set(inside_B1.ravel()) == set(outside_B1.ravel()) == {2.0}

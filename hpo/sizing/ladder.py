@@ -1,0 +1,250 @@
+"""The ladder: from the smallest network up, a larger one only where it pays.
+
+A rung is a size at a setting of everything else that is tuned (learning rate first), given as the
+place of each value among those that are tried. The rule is a function of what is known of rungs:
+which must be known next, or how it ended. Its rate of false growth is simulated in
+tests/unit/sizing/test_ladder.py.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+PATIENCE = 3  # widths in a row that do not pay
+GROWTH = 2**0.5  # from one width to the next
+TUNED_UP_TO = 4.0  # times the cells at which the setting was tuned; then it is looked at again
+SCOUT = 4.0  # times the cells of the last network that paid: is there something far above?
+
+
+class Rung(NamedTuple):
+    """A network to be tried: its cells per layer, and the place of each tuned value."""
+
+    cells: tuple[int, ...]
+    setting: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A rung compared with the network that it would replace.
+
+    `gain`: how much lower its score is, in pairs, on the metric's scale, and its standard error;
+    `pays`: whether that is worth the larger network.
+    """
+
+    over: Rung
+    rung: Rung
+    gain: float
+    se: float
+    pays: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What is known of rungs: their scores (infinite where one could not be trained), and looks."""
+
+    scores: dict[Rung, float]
+    compare: Callable[[Rung, Rung], Look]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Where the ladder stands and how far it may go.
+
+    `settings`: how many values each tuned parameter has, in ascending order; `start`: the places
+    to begin at. `layers`: fewest and most. `fewest`, `most`: cells of a layer. `fits`: whether the
+    bound allows the cells per layer.
+    """
+
+    settings: tuple[int, ...]
+    start: tuple[int, ...]
+    layers: tuple[int, int]
+    fewest: int
+    most: int
+    fits: Callable[[tuple[int, ...]], bool]
+
+    def widths(self, above: int) -> list[int]:
+        """The widths above this one, in steps of about sqrt(2): 2, 3, 4, 6, 8, 11, 16, 23, ...
+
+        >>> ladder = Ladder(settings=(1,), start=(0,), layers=(1, 1), fewest=2, most=33,
+        ...                 fits=lambda cells: True)
+        >>> ladder.widths(2)
+        [3, 4, 6, 8, 11, 16, 23, 32]
+        """
+        found, step = [], 0
+        while (width := round(2 * GROWTH**step)) <= self.most:
+            if width > max(above, self.fewest):
+                found.append(width)
+            step += 1
+        return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climb:
+    """How far the ladder was climbed on what is known.
+
+    `wanted`: rungs that must be known before it goes on, none when it has ended; `ahead`: those
+    that may be wanted next. `top`: the network that paid last. `looks`: every comparison, in order;
+    `story`: why each part of the climb ended, in words.
+    """
+
+    wanted: tuple[Rung, ...]
+    ahead: tuple[Rung, ...]
+    top: Rung
+    looks: tuple[Look, ...]
+    story: tuple[str, ...]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is left to be tried."""
+        return not self.wanted
+
+
+class _Wanted(NamedTuple):
+    now: Sequence[Rung]
+    ahead: Sequence[Rung]
+
+
+_Steps = Generator[_Wanted, None, Rung]
+
+
+@dataclass
+class _Climber:
+    ladder: Ladder
+    known: Trials
+    top: Rung
+    looks: list[Look] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
+
+    def climb(self) -> _Steps:
+        """From the first network to the last that pays."""
+        fewest_layers, most_layers = self.ladder.layers
+        second = (self.ladder.widths(self.ladder.fewest) or [self.ladder.fewest])[0]
+        small = Rung((second,) * fewest_layers, self.ladder.start)
+        if not self.ladder.fits(small.cells):
+            small = self.top
+        small = yield from self._tune(small, also=[self.top])
+        self.top = Rung(self.top.cells, small.setting)
+        yield _Wanted([self.top], [])
+        yield from self._widen(small)
+        for layers in range(fewest_layers + 1, most_layers + 1):
+            below = self.top
+            yield from self._deepen()
+            if self.top == below:
+                self.story.append(f"a layer {layers} does not pay")
+                break
+        return self.top
+
+    def _tune(self, rung: Rung, *, also: Sequence[Rung] = ()) -> _Steps:
+        """The best setting of a size: value by value, each to better neighbours while there are."""
+        for place, count in enumerate(self.ladder.settings):
+            best_before = None
+            while best_before != rung:
+                best_before = rung
+                around = [_at(rung, place, rung.setting[place] + step) for step in (-1, 1)]
+                around = [r for r in around if 0 <= r.setting[place] < count]
+                yield _Wanted([*also, rung, *around], [])
+                rung = min([rung, *around], key=lambda r: self.known.scores[r])
+        return rung
+
+    def _widen(self, tuned: Rung) -> _Steps:
+        """More cells in every layer, while some of the next few widths pays."""
+        tuned_cells, has_scouted = max(tuned.cells), False
+        while True:
+            widths = self._wider(max(self.top.cells))
+            near, far = widths[:PATIENCE], widths[PATIENCE:]
+            if not near:
+                self.story.append("there is no wider network within the bound and the space")
+                return self.top
+            lower = self._at_lower_rate(near[-1])
+            yield _Wanted([*near, *lower], far[:2])
+            if self._first_that_pays([*near, *lower]):
+                if max(self.top.cells) >= TUNED_UP_TO * tuned_cells:
+                    self.top = yield from self._tune(self.top)
+                    tuned_cells = max(self.top.cells)
+                continue
+            if not has_scouted:
+                has_scouted = True
+                scout = self._scout(far)
+                yield _Wanted(scout, [])
+                if scout and self._look(scout[0]).pays:
+                    between = [r for r in far if max(r.cells) <= max(scout[0].cells)]
+                    between = [Rung(r.cells, scout[0].setting) for r in between]
+                    yield _Wanted(between, [])
+                    self._first_that_pays(between)
+                    continue
+            self.story.append(f"none of {', '.join(str(max(r.cells)) for r in near)} cells pays")
+            return self.top
+
+    def _scout(self, far: Sequence[Rung]) -> list[Rung]:
+        """One network far above, at a lower rate, as wide ones need."""
+        reach = SCOUT * max(self.top.cells)
+        within = [r for r in far if max(r.cells) <= reach]
+        return [(self._at_lower_rate(within[-1]) or within[-1:])[0]] if within else []
+
+    def _wider(self, than: int) -> list[Rung]:
+        layers = len(self.top.cells)
+        sizes = [(width,) * layers for width in self.ladder.widths(than)]
+        return [Rung(cells, self.top.setting) for cells in sizes if self.ladder.fits(cells)]
+
+    def _at_lower_rate(self, rung: Rung) -> list[Rung]:
+        """The widest network also at the next lower rate: wide ones often need it."""
+        place = rung.setting[0] - 1
+        return [_at(rung, 0, place)] if place >= 0 else []
+
+    def _deepen(self) -> _Steps:
+        """One more layer on top of what paid, with few cells first."""
+        below = self.top.cells
+        has_grown = False
+        while True:
+            least = self.top.cells[-1] if has_grown else self.ladder.fewest - 1
+            all_widths = [self.ladder.fewest, *self.ladder.widths(self.ladder.fewest)]
+            widths = [w for w in all_widths if least < w <= max(below[-1], 2 * self.ladder.fewest)]
+            near = [Rung((*below, w), self.top.setting) for w in widths[::2][:2]]
+            near = [r for r in near if self.ladder.fits(r.cells)]
+            if not near:
+                return self.top
+            yield _Wanted(near, [])
+            if not self._first_that_pays(near):
+                return self.top
+            has_grown = True
+
+    def _first_that_pays(self, rungs: Sequence[Rung]) -> bool:
+        """Go up to the first of these that pays; False where none does."""
+        for rung in rungs:
+            if self._look(rung).pays:
+                self.top = rung
+                return True
+        return False
+
+    def _look(self, rung: Rung) -> Look:
+        look = self.known.compare(self.top, rung)
+        self.looks.append(look)
+        return look
+
+
+def _at(rung: Rung, place: int, value: int) -> Rung:
+    setting = list(rung.setting)
+    setting[place] = value
+    return Rung(rung.cells, tuple(setting))
+
+
+def climb(ladder: Ladder, known: Trials) -> Climb:
+    """Climb as far as what is known allows."""
+    first = Rung((ladder.fewest,) * ladder.layers[0], ladder.start)
+    climber = _Climber(ladder, known, first)
+    for wanted in climber.climb():
+        missing = [rung for rung in dict.fromkeys(wanted.now) if rung not in known.scores]
+        if missing:
+            ahead = [rung for rung in wanted.ahead if rung not in known.scores]
+            return _climbed(climber, missing, ahead)
+    return _climbed(climber, [], [])
+
+
+def _climbed(climber: _Climber, wanted: Sequence[Rung], ahead: Sequence[Rung]) -> Climb:
+    return Climb(
+        wanted=tuple(wanted),
+        ahead=tuple(ahead),
+        top=climber.top,
+        looks=tuple(climber.looks),
+        story=tuple(climber.story),
+    )
