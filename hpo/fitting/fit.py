@@ -1,6 +1,6 @@
 """One network on one span of the data with one seed: the one function all others call.
 
-Shapes: O origins.
+Shapes: O origins, H horizon.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from hpo.data.folds import Fold
 from hpo.data.forecast import forecast
 from hpo.data.metrics import losses
 from hpo.data.prepare import Prepared
+from hpo.fitting.effective import effective_parameters
 from hpo.fitting.material import Material
 from hpo.fitting.schedule import make_plan
 from hpo.spec.candidate import Candidate
@@ -27,8 +28,11 @@ WEIGHTS_STREAM = 1  # of random numbers, beside that of the batch orders
 class Fitted:
     """A trained network, how it did, and the engine and the kind of device that trained it.
 
-    `steps`: the step its weights are from; `train_loss`, `watch_loss`: the loss at these weights in
-    evaluation mode on its training windows and on the inner tail (NaN without one).
+    `steps`: the step its weights are from; `train_loss`, `watch_loss`, `valid_loss`: the loss that
+    was trained, at these weights in evaluation mode, on its training windows, on the inner tail
+    (NaN without one) and on the windows that end with the fold's origins.
+    Of final refits alone: `forecast_OH` on the target's own scale, and `effective_parameters` (see
+    `fitting.effective`; None for large networks too).
     """
 
     weights: Weights
@@ -39,6 +43,9 @@ class Fitted:
     wall_s: float
     engine: str
     device: str
+    valid_loss: float = np.nan
+    forecast_OH: NDArray[np.float64] | None = None
+    effective_parameters: float | None = None
 
 
 def shape_of(prepared: Prepared, candidate: Candidate) -> Shape:
@@ -83,6 +90,7 @@ def fit_network(
     predict = trainer.predictor(shape, trained.weights)
     forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
     watched = [check.watch_loss for check in trained.checks] if part.tail is not None else []
+    is_refit = steps > 0
     return Fitted(
         weights=trained.weights,
         losses_O=losses(part.truth_OH, forecast_OH, fold.scale_O, study.task.metric),
@@ -92,4 +100,9 @@ def fit_network(
         wall_s=perf_counter() - started,
         engine=trainer.name,
         device=trainer.device,
+        valid_loss=trainer.loss(shape, trained.weights, part.scored, plan.loss),
+        forecast_OH=forecast_OH if is_refit else None,
+        effective_parameters=(
+            effective_parameters(shape, trained.weights, part.inner) if is_refit else None
+        ),
     )

@@ -24,12 +24,14 @@ Ints = NDArray[np.int64]
 class Part:
     """One fold at one lookback: `inner` trains, `tail` watches (None: no one), `seen` is thinned.
 
-    `seen` are the windows of `inner` on which a trained network's loss is counted.
+    `seen` are the windows of `inner` on which a trained network's loss is counted; `scored` are
+    those that end with the fold's origins, on which it is counted after the training.
     """
 
     inner: Samples
     tail: Samples | None
     seen: Samples
+    scored: Samples
     truth_OH: NDArray[np.float64]
 
 
@@ -93,6 +95,7 @@ def _make_part(prepared: Prepared, fold: Fold, lookback: int, *, watched: bool) 
         inner=inner,
         tail=replace(inner, starts_N=_thin(tail_M)) if watched else None,
         seen=replace(inner, starts_N=_thin(inner_N)),
+        scored=replace(inner, starts_N=fold.origins_O - lookback + 1),
         truth_OH=truth(prepared, fold),
     )
 

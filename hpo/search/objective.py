@@ -150,6 +150,9 @@ def record_of(job: Job, fitted: Fitted) -> NetworkRecord:
         wall_s=fitted.wall_s,
         engine=fitted.engine,
         device=describe_device(fitted.device),
+        valid_loss=fitted.valid_loss,
+        forecasts_OH=fitted.forecast_OH,
+        effective_parameters=fitted.effective_parameters,
     )
 
 

@@ -1,6 +1,6 @@
 """What comes of a trial: its networks as they are kept, and how it ended.
 
-Shapes: S seeds, O origins of all folds one after another.
+Shapes: S seeds, O origins of all folds one after another, H horizon.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkRecord:
-    """One network (trial, fold, seed) as it is kept: its errors, how and by what it was trained."""
+    """One network (trial, fold, seed) as it is kept: its errors, how and by what it was trained.
+
+    `valid_loss`: see `fitting.fit.Fitted`; `forecasts_OH` and `effective_parameters` are None but
+    for final refits, and for what hpo 0.1 trained.
+    """
 
     fold: int
     seed: int
@@ -23,6 +27,9 @@ class NetworkRecord:
     wall_s: float
     engine: str
     device: str
+    valid_loss: float = np.nan
+    forecasts_OH: NDArray[np.float64] | None = None
+    effective_parameters: float | None = None
 
 
 def stack_losses(

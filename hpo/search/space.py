@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -17,6 +18,8 @@ from hpo.spec.candidate import Candidate
 from hpo.spec.study import Study
 
 Params = dict[str, Any]
+
+GRID_RATES = 3
 
 
 def distributions(prepared: Prepared) -> dict[str, BaseDistribution]:
@@ -72,6 +75,23 @@ def into_bound(params: Mapping[str, Any], prepared: Prepared) -> Params:
     assert fitting is not None, "prepare() refuses studies whose bound leaves no network"
     projected = dict(params) | {"layers": len(fitting)}
     return projected | {f"cells_{layer}": c for layer, c in enumerate(fitting, start=1)}
+
+
+def tuned_names(limits: Mapping[str, BaseDistribution]) -> list[str]:
+    """The parameters beside the size: the learning rate first."""
+    return [name for name in limits if name != "layers" and not name.startswith("cells_")]
+
+
+def values_of(distribution: BaseDistribution) -> list[Any]:
+    """The values of a parameter that a grid looks at, in ascending order."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = distribution.low, distribution.high
+    if isinstance(distribution, IntDistribution):
+        return list(range(int(low), int(high) + 1))
+    spaced = np.geomspace if distribution.log else np.linspace
+    return [min(max(float(v), low), high) for v in dict.fromkeys(spaced(low, high, num=GRID_RATES))]
 
 
 def first_guesses(prepared: Prepared) -> list[Params]:

@@ -7,37 +7,74 @@ were suggested just before it: asked again with the same, it says the same.
 import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from hpo.data.prepare import Prepared
-from hpo.search.space import Params, distributions, first_guesses, into_bound
+from hpo.search.rungs import params_of, rung_of
+from hpo.search.space import (
+    Params,
+    distributions,
+    first_guesses,
+    into_bound,
+    tuned_names,
+    values_of,
+)
 from hpo.sizing.bound import largest_equal_cells
+from hpo.sizing.ladder import Climb, Rung
 
-GRID_RATES = 3
 GRID_WIDTHS = 8
 STARTUP_TRIALS = 10
 
 
+class SearchEnded(Exception):
+    """The ladder has been climbed: no further trial is worth its time."""
+
+
 def suggest_together(
-    prepared: Prepared, history: Sequence[FrozenTrial], numbers: Sequence[int]
+    prepared: Prepared,
+    history: Sequence[FrozenTrial],
+    numbers: Sequence[int],
+    *,
+    climb: Climb | None = None,
+    running: Sequence[FrozenTrial] = (),
 ) -> list[Params]:
     """Parameters of trials that run at one time, inside the bound, given those of `history`.
 
     The first trials of a study are one layer with 2 and with 3 cells; then its sampler speaks. TPE
     keeps a trial away from those suggested before it: it takes them for bad ones while they run.
+    With a `climb` come first the rungs that the ladder wants, and those that it may want then, but
+    for what other workers have `running`. Raises SearchEnded where a climb has ended.
     """
+    if climb is not None and climb.has_ended:
+        raise SearchEnded
+    rungs = wanted_rungs(prepared, climb, running, ahead=True)[: len(numbers)] if climb else []
+    climbed = [into_bound(params_of(rung, prepared), prepared) for rung in rungs]
+    return climbed + _sampled(prepared, history, numbers[len(climbed) :])
+
+
+def wanted_rungs(
+    prepared: Prepared, climb: Climb, running: Sequence[FrozenTrial], *, ahead: bool
+) -> list[Rung]:
+    """What the ladder wants to know next, and, with `ahead`, what it may want then.
+
+    Without what is running.
+    """
+    taken = [rung_of(trial.params, prepared) for trial in running]
+    rungs = (*climb.wanted, *climb.ahead) if ahead else climb.wanted
+    return [rung for rung in rungs if rung not in taken]
+
+
+def _sampled(
+    prepared: Prepared, history: Sequence[FrozenTrial], numbers: Sequence[int]
+) -> list[Params]:
     guesses, limits = first_guesses(prepared), distributions(prepared)
     known = _in_memory(prepared, history)
     found = []
@@ -105,21 +142,22 @@ def _grid_point(prepared: Prepared, limits: dict[str, BaseDistribution], place: 
     each rate (the middle first) x every lookback: the sizes run fastest, so that a short budget
     sees every size at sensible rates.
     """
-    rates = [_middle_first(_values(limits[name])) for name in _others(limits)]
+    rates = [_middle_first(values_of(limits[name])) for name in tuned_names(limits)]
     points = list(product(product(*rates), _grid_sizes(prepared, limits)))
     values, (count, width) = points[place % len(points)]
     return (
         {name: width for name in limits if name.startswith("cells_")}
         | {"layers": count}
-        | dict(zip(_others(limits), values, strict=True))
+        | dict(zip(tuned_names(limits), values, strict=True))
     )
 
 
 def _grid_sizes(prepared: Prepared, limits: dict[str, BaseDistribution]) -> list[tuple[int, int]]:
-    """(layers, cells in each of them), every one inside the bound and different."""
+    """(layers, cells in each of them), every one inside the first bound and different."""
     low, high = prepared.study.space.cells
-    counts = _values(limits["layers"])
-    most = {count: largest_equal_cells(count, prepared.limit) for count in counts}
+    counts = values_of(limits["layers"])
+    at_first = replace(prepared.limit, alpha=prepared.study.bound.alpha)
+    most = {count: largest_equal_cells(count, at_first) for count in counts}
     return [
         (count, width)
         for count, largest in most.items()
@@ -133,21 +171,5 @@ def _middle_first(values: list[Any]) -> list[Any]:
     return [values[middle], *values[:middle], *values[middle + 1 :]]
 
 
-def _others(limits: dict[str, BaseDistribution]) -> list[str]:
-    return [name for name in limits if name != "layers" and not name.startswith("cells_")]
-
-
 def _log_steps(low: int, high: int) -> list[int]:
     return sorted({round(float(c)) for c in np.geomspace(low, max(high, low), num=GRID_WIDTHS)})
-
-
-def _values(distribution: BaseDistribution) -> list[Any]:
-    """The values of a parameter that a grid looks at, in ascending order."""
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high = distribution.low, distribution.high
-    if isinstance(distribution, IntDistribution):
-        return list(range(int(low), int(high) + 1))
-    spaced = np.geomspace if distribution.log else np.linspace
-    return [min(max(float(v), low), high) for v in dict.fromkeys(spaced(low, high, num=GRID_RATES))]

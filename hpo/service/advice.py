@@ -34,17 +34,29 @@ def advice(
             f"the answer has the most cells the space allows ({prepared.study.space.cells[1]} in"
             " a layer): widen --cells to see whether more would help"
         )
-    if prepared.study.verdict.target_score:
-        warnings.append(
-            "verdict.target_score is kept with the study; this version does not answer it"
-        )
-    if skipped:
+    if closed_by:
         budget = prepared.study.budget.trials
         warnings.append(
             f"the {closed_by} ended the search after {budget - skipped} of {budget} trials; the"
             " verdict is made on these"
         )
     return Advice(tuple(reasons), tuple(warnings))
+
+
+def about_weights(effective: float | None, weights: int) -> tuple[str, ...]:
+    """How many of the weights the data determine, where it was told.
+
+    >>> about_weights(12.34, 91)
+    ('Of its 91 weights the training data determine about 12 (effective number of parameters, Foresee and Hagan 1997): a second opinion, which decides nothing.',)
+    >>> about_weights(None, 91)
+    ()
+    """  # noqa: E501
+    if effective is None:
+        return ()
+    return (
+        f"Of its {weights:,} weights the training data determine about {effective:,.0f} (effective"
+        " number of parameters, Foresee and Hagan 1997): a second opinion, which decides nothing.",
+    )
 
 
 def engines_that_differ(

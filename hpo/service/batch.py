@@ -11,10 +11,13 @@ from optuna.trial import FrozenTrial
 
 from hpo import events
 from hpo.data.prepare import Prepared
+from hpo.errors import UnknownStudy
 from hpo.fitting.pool import Job, Saved
 from hpo.search.objective import Networks, run_trials
 from hpo.search.outcome import Infeasible, NetworkRecord, Outcome
+from hpo.search.phases import standing
 from hpo.search.space import to_candidate
+from hpo.search.suggestion import wanted_rungs
 from hpo.service import checkpoints, results, trials
 from hpo.service.claims import Claim
 from hpo.service.database import Database
@@ -34,6 +37,21 @@ MOST_EXPIRIES = 20  # workers that fell silent while they had it: machines do, b
 def trials_at_once(policy: str) -> int:
     """How many trials a worker takes at once under a study's engine policy."""
     return NATIVE_TRIALS_AT_ONCE if wants_native(policy) else TORCH_TRIALS_AT_ONCE
+
+
+def wanted_at_once(joined: Joined) -> int:
+    """How many trials a worker should take now: no more than the ladder wants to know."""
+    most = trials_at_once(joined.study.engine)
+    if joined.prepared.study.search.sampler != "ladder":
+        return most
+    try:
+        history = trials.all_trials(joined.rivals.database, joined.study.optuna_id)
+    except UnknownStudy:  # what is taken then tells it again
+        return most
+    ended, running = trials.parted(history)
+    climb = standing(joined.prepared, ended, joined.rivals.known(ended)).climb
+    wanted = wanted_rungs(joined.prepared, climb, running, ahead=False) if climb else ()
+    return min(most, max(1, len(wanted)))
 
 
 class Training:
@@ -116,10 +134,12 @@ class Training:
 def run_batch(joined: Joined, training: Training) -> None:
     """Run the trials of the training's claims to their end.
 
-    Raises LeaseLost, Stopped, ExecutorDied, Broken, DatabaseError.
+    Raises LeaseLost, Stopped, SearchEnded, ExecutorDied, Broken, DatabaseError.
     """
     database, claims = training.database, training.claims
-    batch = trials.batch_of(database, joined.study.optuna_id, claims, joined.prepared)
+    batch = trials.batch_of(
+        database, joined.study.optuna_id, claims, joined.prepared, joined.rivals.known
+    )
     rival = joined.rivals.best(batch.history)
     ended: dict[int, Outcome | None] = {
         trial.number: trials.FROM_OUTSIDE if trial.state.is_finished() else _deadly(claim)

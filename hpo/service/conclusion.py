@@ -1,15 +1,19 @@
 """The end of a study: the race of the finalists becomes the answer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.prepare import Prepared
 from hpo.errors import StudyFailed
+from hpo.search.importance import importance
+from hpo.search.importance import in_words as importance_in_words
 from hpo.search.objective import Train
 from hpo.service import results, studies
-from hpo.service.advice import advice, engines_that_differ
+from hpo.service.advice import about_weights, advice, engines_that_differ
+from hpo.service.course import Course
 from hpo.service.database import Database, without_password
 from hpo.service.final_race import FinalRace, Tested, complete_entrants
 from hpo.service.status import progress
@@ -20,12 +24,26 @@ from hpo.sizing.bound import (
     largest_equal_cells,
     parameters,
 )
-from hpo.sizing.metric import finite_scores
+from hpo.sizing.metric import finite_scores, score
+from hpo.sizing.reasons import about_choice
+from hpo.sizing.selection import Corrected
+from hpo.sizing.target import Mark, marks
+from hpo.sizing.target import in_words as marks_in_words
 from hpo.sizing.verdict import Entrant, Judgement
-from hpo.spec.answer import Answer, BoundInForce
+from hpo.spec.answer import Answer, BoundInForce, TargetReached
 from hpo.spec.study import Study
 
 Losses = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What the losses of all trials tell beside the verdict, and its sentences."""
+
+    corrected: Corrected
+    target: TargetReached | None
+    importance: dict[str, float] | None
+    reasons: tuple[str, ...]
 
 
 def conclude(database: Database, name: str, prepared: Prepared, train: Train) -> Answer:
@@ -36,15 +54,17 @@ def conclude(database: Database, name: str, prepared: Prepared, train: Train) ->
     """
     stored = studies.find(database, name)  # with the benchmarks' warnings, and what closed it
     race = FinalRace(database, stored, prepared, train)
-    entrants = complete_entrants(database, stored, prepared)
+    course = Course(race)
+    entrants = complete_entrants(database, stored, course.end.prepared)
     if not entrants:
         raise StudyFailed(_why_no_trial(database, stored))
     finalists = race.with_fresh_seeds([entrants[i] for i in race.finalists(entrants)])
     if not finalists:
         raise StudyFailed("no finalist could be trained with fresh seeds; lower learning rates")
+    finalists = race.with_further_seeds(finalists)
     judgement = race.judge(finalists)
     tested = race.test(finalists[judgement.chosen])
-    return _answer(race, entrants, finalists, judgement, tested)
+    return _answer(race, course, entrants, finalists, judgement, tested)
 
 
 def _why_no_trial(database: Database, stored: studies.Stored) -> str:
@@ -58,6 +78,7 @@ def _why_no_trial(database: Database, stored: studies.Stored) -> str:
 
 def _answer(
     race: FinalRace,
+    course: Course,
     entrants: list[Entrant],
     finalists: list[Entrant],
     judgement: Judgement,
@@ -65,11 +86,13 @@ def _answer(
 ) -> Answer:
     chosen = finalists[judgement.chosen]
     database, stored = race.database, race.stored
-    spec, prepared = race.spec, race.prepared
+    spec, prepared = race.spec, course.end.prepared
     limit, candidate = prepared.limit, race.candidate(chosen.trial)
     bound = _bound(prepared, chosen)
     counts = progress(database, stored.name)
     told = advice(prepared, chosen.cells, bound, counts.skipped, stored.closed_by)
+    more = _findings(race, entrants, finalists, judgement)
+    weights = parameters(chosen.cells, limit.inputs, limit.outputs)
     makers = results.made_by(database, stored.name)
     return Answer(
         study=stored.name,
@@ -89,19 +112,34 @@ def _answer(
         transform=prepared.transform_steps,
         alpha=limit.alpha,
         bound=bound,
-        weights=parameters(chosen.cells, limit.inputs, limit.outputs),
+        weights=weights,
         degrees_of_freedom=degrees_of_freedom(limit.samples, limit.inputs, limit.outputs),
+        alpha_path=course.alpha_path(),
+        gap=course.gap(chosen.trial),
+        ladder=course.ladder(),
+        effective_parameters=tested.effective_parameters,
         metric=spec.task.metric,
         score=judgement.score,
         score_se=judgement.score_se,
+        score_corrected=more.corrected.score,
+        detectable_difference=judgement.detectable.difference if judgement.detectable else None,
         test_score=tested.score,
         test_se=tested.se,
         test_origins=len(prepared.test.origins_O),
         benchmarks=judgement.benchmark_scores,
         benchmarks_test=_test_scores(results.benchmarks_of(database, stored.name), spec),
         best_benchmark=judgement.best_benchmark,
+        best_benchmark_corrected=more.corrected.benchmark,
         lstm_justified=judgement.lstm_justified,
-        reasons=(*judgement.reasons, *told.reasons),
+        target_score=more.target,
+        importance=more.importance,
+        reasons=(
+            *judgement.reasons,
+            *course.reasons(counts.trials.ended, spec.budget.trials),
+            *more.reasons,
+            *about_weights(tested.effective_parameters, weights),
+            *told.reasons,
+        ),
         warnings=(
             *prepared.warnings,
             *stored.benchmark_warnings,
@@ -119,6 +157,39 @@ def _answer(
         fingerprint=stored.fingerprint,
         versions=stored.versions,
         storage=without_password(database.url),
+    )
+
+
+def _findings(
+    race: FinalRace, entrants: list[Entrant], finalists: list[Entrant], judgement: Judgement
+) -> Findings:
+    spec, metric = race.spec, race.metric
+    corrected = race.correct(entrants)
+    shares = importance(
+        [(race.candidate(e.trial), score(float(e.losses_SO.mean()), metric)) for e in entrants]
+    )
+    wanted = spec.verdict.target_score
+    found = marks(wanted, entrants, finalists, metric=metric) if wanted else ()
+    return Findings(
+        corrected=corrected,
+        target=_target(found[1]) if found else None,
+        importance=shares,
+        reasons=(
+            *race.told_of_rounds(finalists),
+            *([marks_in_words(found, metric=metric)] if found else []),
+            *about_choice(corrected, judgement.score, metric),
+            *([importance_in_words(shares)] if shares else []),
+        ),
+    )
+
+
+def _target(mark: Mark) -> TargetReached:
+    return TargetReached(
+        target=mark.target,
+        cells=mark.cells,
+        score=mark.score,
+        layers=len(mark.cells) if mark.cells else None,
+        fresh_seeds=mark.is_fresh,
     )
 
 

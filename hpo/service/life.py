@@ -72,6 +72,24 @@ def stop(database: Database, name: str, *, by: str = BY_HAND) -> int:
     return closed.rowcount
 
 
+@patient
+def end_search(database: Database, claims: Sequence[Claim]) -> int:
+    """Nothing is left to be tried: these slots, and the open ones, end as skipped; how many.
+
+    Trials that run are finished, then the verdict is made. Raises nothing for claims that are lost.
+    """
+    of_trials = (slots.c.study == claims[0].study, slots.c.kind == "trial", slots.c.state == "open")
+    with database.transaction() as connection:
+        give_back(connection, claims)
+        connection.execute(
+            sa.select(slots.c.number).where(*of_trials).order_by(slots.c.number).with_for_update()
+        ).all()
+        closed = connection.execute(
+            slots.update().where(*of_trials).values(state="ended", outcome="skipped")
+        )
+    return closed.rowcount
+
+
 def cancel(database: Database, name: str) -> None:
     """End the study now, without a verdict; what was recorded is kept.
 

@@ -52,6 +52,9 @@ def record_networks(
             "wall_s": network.wall_s,
             "engine": network.engine,
             "device": network.device,
+            "valid_loss": _or_null(network.valid_loss),
+            "forecasts": _bytes_or_null(network.forecasts_OH),
+            "effective_parameters": network.effective_parameters,
         }
         for trial, network in networks_of_trials
     ]
@@ -83,6 +86,11 @@ def networks_of(
             wall_s=row["wall_s"],
             engine=row["engine"],
             device=row["device"],
+            valid_loss=_or_nan(row["valid_loss"]),
+            forecasts_OH=_forecasts(
+                row["forecasts"], origins=len(row["losses"]) // LOSSES.itemsize
+            ),
+            effective_parameters=row["effective_parameters"],
         )
     return found
 
@@ -146,6 +154,14 @@ def benchmarks_of(database: Database, study: str) -> dict[str, list[Losses]]:
     for row in rows:
         found.setdefault(row["name"], []).append(np.frombuffer(row["losses"], dtype=LOSSES))
     return found
+
+
+def _bytes_or_null(forecasts_OH: Losses | None) -> bytes | None:
+    return None if forecasts_OH is None else forecasts_OH.astype(LOSSES).tobytes()
+
+
+def _forecasts(kept: bytes | None, *, origins: int) -> Losses | None:
+    return None if kept is None else np.frombuffer(kept, dtype=LOSSES).reshape(origins, -1)
 
 
 def _or_null(value: float) -> float | None:

@@ -1,13 +1,12 @@
-"""The best of the trials that have ended: what a new one is compared with."""
+"""What the trials that have ended show: the best is what a new one is compared with."""
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 
 from hpo.data.prepare import Prepared
-from hpo.search.outcome import Rival, stack_losses
+from hpo.search.known import Known, KnownTrials, known_of
+from hpo.search.outcome import Rival
 from hpo.search.pruning import seed_spread
 from hpo.service import results
 from hpo.service.database import Database
@@ -15,31 +14,35 @@ from hpo.service.trials import is_complete
 
 
 class Rivals:
-    """The errors of the complete trials, which stay as they are: each is read once."""
+    """What the complete trials have shown, which stays as it is: each is read once."""
 
     def __init__(self, database: Database, prepared: Prepared) -> None:
         self.database, self.prepared = database, prepared
-        self.losses: dict[int, NDArray[np.float64]] = {}
+        self._known: dict[int, Known] = {}
 
     def best(self, history: Sequence[FrozenTrial]) -> Rival | None:
         """The best complete trial of the study's trials, None when there is none yet."""
-        self._read([t.number for t in history if is_complete(t)])
-        if not self.losses:
+        known = self.known(history)
+        if not known:
             return None
-        best = min(sorted(self.losses), key=lambda number: float(self.losses[number].mean()))
-        known = [self.losses[number] for number in sorted(self.losses)]
-        spread = seed_spread(known, self.prepared.study.task.metric)
-        return Rival(losses_SO=self.losses[best], seed_sd=spread)
+        losses = [known[number].losses_SO for number in sorted(known)]
+        best_SO = min(losses, key=lambda losses_SO: float(losses_SO.mean()))
+        spread = seed_spread(losses, self.prepared.study.task.metric)
+        return Rival(losses_SO=best_SO, seed_sd=spread)
 
-    def _read(self, complete: Sequence[int]) -> None:
-        new = [number for number in complete if number not in self.losses]
+    def known(self, history: Sequence[FrozenTrial]) -> KnownTrials:
+        """What the complete ones of these trials have shown."""
+        complete = [trial.number for trial in history if is_complete(trial)]
+        self._read([number for number in complete if number not in self._known])
+        return {number: self._known[number] for number in complete if number in self._known}
+
+    def _read(self, new: Sequence[int]) -> None:
         if not new:
             return
         study = self.prepared.study
         folds = [fold.number for fold in self.prepared.folds]
         recorded = results.networks_of(self.database, study.name, new)
         for number in new:
-            networks = recorded.get(number, {})
-            found_SO = stack_losses(networks, folds, range(study.validation.seeds))
-            if found_SO is not None:
-                self.losses[number] = found_SO
+            known = known_of(recorded.get(number, {}), folds, range(study.validation.seeds))
+            if known is not None:
+                self._known[number] = known

@@ -86,6 +86,9 @@ networks = Table(
     Column("wall_s", Double, nullable=False),
     Column("engine", String(20), nullable=False),
     Column("device", String(60), nullable=False),
+    Column("valid_loss", Double),
+    Column("forecasts", LargeBinary),  # of final refits: float64, little-endian, origins x horizon
+    Column("effective_parameters", Double),  # of final refits
 )
 
 checkpoints = Table(

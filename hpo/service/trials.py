@@ -1,6 +1,6 @@
 """Optuna's side of a slot: its trial is made, looked up and ended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -11,7 +11,9 @@ from sqlalchemy.engine import Connection
 
 from hpo.data.prepare import Prepared
 from hpo.errors import UnknownStudy
+from hpo.search.known import KnownTrials
 from hpo.search.outcome import Completed, Infeasible, Outcome, Pruned
+from hpo.search.phases import standing
 from hpo.search.space import Params, distributions, to_candidate
 from hpo.search.suggestion import suggest_together
 from hpo.service import trial_rows
@@ -43,22 +45,28 @@ class Batch:
 
 @patient
 def batch_of(
-    database: Database, optuna_id: int, claims: Sequence[Claim], prepared: Prepared
+    database: Database,
+    optuna_id: int,
+    claims: Sequence[Claim],
+    prepared: Prepared,
+    known_of: Callable[[Sequence[FrozenTrial]], KnownTrials] = lambda _: {},
 ) -> Batch:
     """The trials of claimed slots: those they have, or new ones.
 
-    New ones are suggested from the trials that have ended. Raises LeaseLost, UnknownStudy.
+    New ones are suggested from the trials that have ended, and what `known_of` tells of them.
+    Raises LeaseLost, UnknownStudy, SearchEnded.
     """
     history = all_trials(database, optuna_id)
     new = [claim.number for claim in claims if claim.trial is None]
-    templates = dict(zip(new, _templates(prepared, new, history), strict=True))
+    known = known_of(history) if new else {}
+    templates = dict(zip(new, _templates(prepared, new, history, known), strict=True))
     numbers = {claim.number: claim.trial for claim in claims if claim.trial is not None}
     if new:
         numbers = make(database, claims, templates)
-    known = {trial.number: trial for trial in (*templates.values(), *history)}
-    if not known.keys() >= set(numbers.values()):  # an earlier attempt's commit came in late
-        known |= {trial.number: trial for trial in all_trials(database, optuna_id)}
-    return Batch([known[numbers[claim.number]] for claim in claims], history)
+    by_number = {trial.number: trial for trial in (*templates.values(), *history)}
+    if not by_number.keys() >= set(numbers.values()):  # an earlier attempt's commit came in late
+        by_number |= {trial.number: trial for trial in all_trials(database, optuna_id)}
+    return Batch([by_number[numbers[claim.number]] for claim in claims], history)
 
 
 def make(
@@ -107,16 +115,22 @@ def are_gone(database: Database, study: str) -> bool:
 
 
 def _templates(
-    prepared: Prepared, slots: Sequence[int], history: Sequence[FrozenTrial]
+    prepared: Prepared, slots: Sequence[int], history: Sequence[FrozenTrial], known: KnownTrials
 ) -> list[FrozenTrial]:
     """New trials of these slots, suggested one beside the other.
 
     Their facts tell what they were suggested from: `seen`, the numbers of the trials that had
-    ended, and `beside`, the slots that were suggested before in the same batch.
+    ended, `running`, of those that had not, and `beside`, the slots that were suggested before in
+    the same batch.
     """
-    seen = [trial for trial in history if trial.state.is_finished()]
-    numbers = [trial.number for trial in seen]
-    suggested = suggest_together(prepared, seen, [slot - 1 for slot in slots]) if slots else []
+    if not slots:
+        return []
+    seen, running = parted(history)
+    facts = {"seen": [t.number for t in seen], "running": [t.number for t in running]}
+    now_at = standing(prepared, seen, known)
+    suggested = suggest_together(
+        now_at.prepared, seen, [slot - 1 for slot in slots], climb=now_at.climb, running=running
+    )
     return [
         create_trial(
             state=TrialState.RUNNING,
@@ -124,12 +138,19 @@ def _templates(
             distributions=distributions(prepared),
             user_attrs={
                 FACTS: {"slot": slot}
-                | _network_and_bound(prepared, params)
-                | {"seen": numbers, "beside": list(slots[:place])}
+                | _network_and_bound(now_at.prepared, params)
+                | facts
+                | {"beside": list(slots[:place])}
             },
         )
         for place, (slot, params) in enumerate(zip(slots, suggested, strict=True))
     ]
+
+
+def parted(history: Sequence[FrozenTrial]) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The trials that have ended, and those that have not."""
+    ended = [trial for trial in history if trial.state.is_finished()]
+    return ended, [trial for trial in history if not trial.state.is_finished()]
 
 
 def cells_of(trial: FrozenTrial) -> list[int]:

@@ -13,8 +13,16 @@ from time import perf_counter
 
 from hpo import events
 from hpo.errors import DatabaseAway, DatabaseError, HpoError, StudyFailed, UnknownStudy
-from hpo.service import results, studies, trials
-from hpo.service.batch import MOST_CRASHES, Training, end_infeasible, run_batch, trials_at_once
+from hpo.search.suggestion import SearchEnded
+from hpo.service import life, results, studies, trials
+from hpo.service.batch import (
+    MOST_CRASHES,
+    Training,
+    end_infeasible,
+    run_batch,
+    trials_at_once,
+    wanted_at_once,
+)
 from hpo.service.claims import Claim, LeaseLost, Settlement, release, settle
 from hpo.service.conclusion import conclude
 from hpo.service.database import Database
@@ -22,7 +30,6 @@ from hpo.service.executor import Broken, Executor, ExecutorDied, is_local
 from hpo.service.failures import record_failure
 from hpo.service.heart import OVER, Heart, Hold
 from hpo.service.joining import Joined, join
-from hpo.service.life import fail
 from hpo.service.patience import Patience
 from hpo.service.registry import enroll, leave, refuse
 from hpo.service.registry import join as register
@@ -119,19 +126,18 @@ class Worker:
 
     def _take(self) -> list[Claim]:
         """Slots of the study at hand, or, when it has none, of the oldest that has some."""
-        if (at_hand := self._joined) is not None:
-            study = at_hand.study
-            if claims := self._take_of(study.name, study.engine):
-                return claims
+        at_hand = self._joined
+        if at_hand and (claims := self._take_of(at_hand.study.name, wanted_at_once(at_hand))):
+            return claims
         for name, engine in studies.at_work(self.database, self.only):
             is_refused = perf_counter() < self._refused.get(name, 0.0)
-            if not is_refused and (claims := self._take_of(name, engine)):
+            if not is_refused and (claims := self._take_of(name, trials_at_once(engine))):
                 return claims
         return []
 
-    def _take_of(self, name: str, engine: str) -> list[Claim]:
+    def _take_of(self, name: str, most: int) -> list[Claim]:
         began = perf_counter()
-        claims = take(self.database, name, self.id, most=trials_at_once(engine))
+        claims = take(self.database, name, self.id, most=most)
         if claims:
             slots, took_s = tuple(claim.number for claim in claims), perf_counter() - began
             self.hear(events.TrialsTaken(name, self.id, slots, took_s))
@@ -199,6 +205,8 @@ class Worker:
             self._failures = 0
         except (LeaseLost, Stopped, DatabaseError, UnknownStudy, Refused):
             raise
+        except SearchEnded:
+            life.end_search(self.database, claims)
         except ExecutorDied as death:
             self._bury(training, death)
         except HpoError as error:  # the study cannot be answered
@@ -287,7 +295,7 @@ class Worker:
 
     def _fail(self, claims: Sequence[Claim], reason: str) -> bool:
         study = claims[0].study
-        if has_failed := fail(self.database, study, reason, claims=claims):
+        if has_failed := life.fail(self.database, study, reason, claims=claims):
             self.hear(events.StudyEnded(study, "failed", reason))
         return has_failed
 

@@ -153,8 +153,8 @@ class Bound(Section):
         "formula", description="the reading of the alpha rule"
     )
     alpha: Rate = Field(2.0, description="samples per degree of freedom; larger: smaller networks")
-    alpha_max: Rate = Field(10.0, description="how far alpha may be raised (not by this version)")
-    alpha_min: Rate = Field(2.0, description="how far alpha may be lowered (not by this version)")
+    alpha_max: Rate = Field(10.0, description="how far a wide gap may raise alpha")
+    alpha_min: Rate = Field(2.0, description="how far alpha may be lowered at the bound")
 
 
 class Training(Section):
@@ -197,8 +197,8 @@ class Validation(Section):
 class Search(Section):
     """How the next trial is chosen."""
 
-    sampler: Literal["tpe", "gp", "random", "grid"] = Field(
-        "tpe", description="what chooses the next trial, from Optuna"
+    sampler: Literal["tpe", "gp", "random", "grid", "ladder"] = Field(
+        "tpe", description="what chooses the next trial: from Optuna, or the ladder of sizes"
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="of everything random in the study")
 
@@ -207,9 +207,7 @@ class Verdict(Section):
     """When a smaller network is as good as the best."""
 
     tolerance: float = Field(0.0, ge=0, lt=1, description="share of the score that does not matter")
-    target_score: float = Field(
-        0.0, ge=0, description="the score that would be enough (not told by this version); 0: none"
-    )
+    target_score: float = Field(0.0, ge=0, description="the score that would be enough; 0: none")
 
 
 class Study(Part):

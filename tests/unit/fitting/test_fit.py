@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from hpo.fitting.fit import Fitted, fit_network
+from hpo.data.metrics import losses
+from hpo.data.prepare import truth
+from hpo.fitting.fit import Fitted, fit_network, shape_of
 from hpo.fitting.material import Material
 from hpo.spec.candidate import Candidate
 from hpo.training.state import TrainingState
 from hpo.training.trainer import OnCheck, Stopped
+from hpo.training.weights import join
 from tests.contract.engines import ENGINES, engine
 from tests.contract.tasks import assert_same, go_on
 from tests.unit.search.fake_trainer import tiny_prepared
@@ -67,3 +70,31 @@ def test_the_state_of_another_network_is_refused(name: str) -> None:
         fit(name, candidate=CANDIDATE.model_copy(update={"cells": (2, 3)}), state=state)
     with pytest.raises(ValueError, match="the state's plan_steps is"):
         fit(name, steps=30, state=state)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_valid_loss_is_the_trained_loss_on_the_folds_scored_windows(name: str) -> None:
+    fitted, fold = fit(name), PREPARED.folds[0]
+    scored = Material(PREPARED).part(fold, CANDIDATE.lookback, watched=True).scored
+    ends_N = scored.starts_N + scored.lookback - 1
+    np.testing.assert_array_equal(ends_N, fold.origins_O)
+    shape = shape_of(PREPARED, CANDIDATE)
+    assert fitted.valid_loss == engine(name).loss(shape, fitted.weights, scored, "absolute")
+    assert np.isfinite(fitted.valid_loss)
+    assert fitted.valid_loss != fitted.train_loss
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_only_final_refits_tell_their_forecasts_and_effective_parameters(name: str) -> None:
+    fitted, refitted, fold = fit(name), fit(name, steps=30), PREPARED.folds[0]
+    assert (fitted.forecast_OH, fitted.effective_parameters) == (None, None)
+    assert refitted.forecast_OH is not None
+    assert refitted.effective_parameters is not None
+    assert (
+        0
+        < refitted.effective_parameters
+        < join(shape_of(PREPARED, CANDIDATE), refitted.weights).size
+    )
+    metric = PREPARED.study.task.metric
+    again_O = losses(truth(PREPARED, fold), refitted.forecast_OH, fold.scale_O, metric)
+    np.testing.assert_array_equal(refitted.losses_O, again_O)

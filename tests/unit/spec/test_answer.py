@@ -5,13 +5,15 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from hpo.spec.answer import Answer, TrialCounts
+from hpo.spec.answer import Answer, TargetReached, TrialCounts
 
 KEYS = """
 study state task layers cells cells_tied layers_probability learning_rate weight_decay dropout
-lookback horizon strategy steps transform alpha bound weights degrees_of_freedom metric score
-score_se test_score test_se test_origins benchmarks benchmarks_test best_benchmark lstm_justified
-reasons warnings trials networks wall_s device engine seed fingerprint versions model report storage
+lookback horizon strategy steps transform alpha bound weights degrees_of_freedom alpha_path gap
+ladder effective_parameters metric score score_se score_corrected detectable_difference test_score
+test_se test_origins benchmarks benchmarks_test best_benchmark best_benchmark_corrected
+lstm_justified target_score importance reasons warnings trials networks wall_s device engine seed
+fingerprint versions model report storage
 """.split()  # noqa: SIM905
 
 
@@ -39,10 +41,25 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_an_answer_comes_back_from_its_json() -> None:
+    target = TargetReached(target=0.9, cells=(3,), score=0.88, layers=1, fresh_seeds=True)
     answer = an_open_answer().model_copy(
-        update={"cells": (8, 4), "cells_tied": (2, 12), "benchmarks": {"naive": 1.0}}
+        update={
+            "cells": (8, 4),
+            "cells_tied": (2, 12),
+            "benchmarks": {"naive": 1.0},
+            "target_score": target,
+            "importance": {"learning_rate": 0.5, "cells": 0.5, "layers": 0.0},
+        }
     )
     assert Answer.model_validate_json(answer.model_dump_json()) == answer
+
+
+def test_the_answer_of_an_older_hpo_is_read_with_what_it_did_not_know_as_null() -> None:
+    tree = json.loads(an_open_answer().model_dump_json())
+    later = "effective_parameters score_corrected detectable_difference best_benchmark_corrected"
+    for key in (*later.split(), "target_score", "importance"):
+        assert tree.pop(key) is None
+    assert Answer.model_validate_json(json.dumps(tree)) == an_open_answer()
 
 
 def test_two_answers_share_no_mapping() -> None:
