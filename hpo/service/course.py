@@ -1,6 +1,7 @@
 """The course of a search as its answer tells it: the climb of the ladder, the path of alpha."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from math import isfinite
 
 from hpo.data.prepare import Prepared
@@ -57,7 +58,7 @@ class Course:
         """How the ladder ended, of so many `trials` of the budget, and what became of alpha."""
         climb = self.end.climb
         on_ladder = (about_climb(climb, trials, budget),) if climb else ()
-        return (*on_ladder, *map(about_phase, self.end.path))
+        return (*on_ladder, *about_path(self.end.path))
 
 
 def about_climb(climb: Climb, trials: int, budget: int) -> str:
@@ -75,14 +76,27 @@ def about_climb(climb: Climb, trials: int, budget: int) -> str:
     return f"The ladder ended at {at} after {of}: {'; '.join(climb.story)}."
 
 
-def about_phase(phase: Phase) -> str:
-    """The best network inside the bound of an alpha, and what its gap made of that.
+def about_path(path: Sequence[Phase]) -> tuple[str, ...]:
+    """The best network inside the bound of each alpha, and what its gap made of that.
 
-    >>> about_phase(Phase(alpha=2.0, bound=28, cells=(3,), score=0.4, gap=None, reason="its gap"))
-    'At alpha 2 the best network tried is 1 layer of 3 cells: its gap.'
+    Phases in a row with the same best network are told as one.
+
+    >>> from dataclasses import replace
+    >>> at_2 = Phase(alpha=2.0, bound=28, cells=(3,), score=0.4, gap=None, reason="alpha rises")
+    >>> at_3 = replace(at_2, alpha=3.0, bound=19, reason="its gap is as expected")
+    >>> about_path([at_2, at_3])
+    ('At alpha 2 to 3 the best network tried is 1 layer of 3 cells: its gap is as expected.',)
+    >>> about_path([at_2, replace(at_3, cells=(2,))])[0]
+    'At alpha 2 the best network tried is 1 layer of 3 cells: alpha rises.'
     """
-    at, size = f"{phase.alpha:g}", size_in_words(phase.cells)
-    return f"At alpha {at} the best network tried is {size}: {phase.reason}."
+    told = []
+    for cells, alike in groupby(path, key=lambda phase: phase.cells):
+        first, *_, last = [*alike] * 2
+        at = f"{first.alpha:g}" if first is last else f"{first.alpha:g} to {last.alpha:g}"
+        told.append(
+            f"At alpha {at} the best network tried is {size_in_words(cells)}: {last.reason}."
+        )
+    return tuple(told)
 
 
 def _known(prepared: Prepared, records: Mapping[tuple[int, int], NetworkRecord]) -> Known | None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 PATIENCE = 3  # widths in a row that do not pay
 GROWTH = 2**0.5  # from one width to the next
 TUNED_UP_TO = 4.0  # times the cells at which the setting was tuned; then it is looked at again
+ORDINALS = {2: "second", 3: "third"}
 SCOUT = 4.0  # times the cells of the last network that paid: is there something far above?
 
 
@@ -130,9 +131,34 @@ class _Climber:
             below = self.top
             yield from self._deepen()
             if self.top == below:
-                self.story.append(f"a layer {layers} does not pay")
+                self.story.append(f"a {ORDINALS.get(layers, f'{layers}th')} layer does not pay")
                 break
+        return (yield from self._settle())
+
+    def _settle(self) -> _Steps:
+        """The top at its best setting, and its neighbours in size at those beside its own.
+
+        The verdict then compares sizes each at a setting of its own, not all at that of small ones.
+        """
+        self.top = yield from self._tune(self.top)
+        widths = [self.ladder.fewest, *self.ladder.widths(self.ladder.fewest)]
+        below = [w for w in widths if w < max(self.top.cells)][-1:]
+        above = [w for w in widths if w > max(self.top.cells)][:1]
+        sizes = [self._as_wide(width) for width in (*below, *above)]
+        around = [self.top.setting[0] + step for step in (-1, 0, 1)]
+        rungs = [
+            _at(Rung(cells, self.top.setting), 0, place)
+            for cells in sizes
+            for place in around
+            if self.ladder.fits(cells) and 0 <= place < self.ladder.settings[0]
+        ]
+        yield _Wanted(rungs, [])
         return self.top
+
+    def _as_wide(self, width: int) -> tuple[int, ...]:
+        """The top's layers, none wider or all at least as wide as this."""
+        widest = max(self.top.cells)
+        return tuple(min(c, width) if width < widest else max(c, width) for c in self.top.cells)
 
     def _tune(self, rung: Rung, *, also: Sequence[Rung] = ()) -> _Steps:
         """The best setting of a size: value by value, each to better neighbours while there are."""
