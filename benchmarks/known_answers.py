@@ -1,4 +1,4 @@
-"""Series whose answer is known, since we made them: what generates them, and fresh stretches of it.
+"""Series whose answer is known, since we made them: what generates them, and how they go on.
 
 Shapes: B stretches side by side, R rows of a stretch, F features (column 0 is forecast).
 `justified` says whether a network of memory cells can do clearly better there than a straight line
@@ -7,7 +7,7 @@ through the last values: that is what such series are known for, and truth.py me
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 Make = Callable[[int, int, np.random.Generator], Floats]
 """(rows, stretches, generator) -> values_BRF, each stretch begun anew and burnt in."""
 
-BURN_IN = 200
+BURN_IN = 1_000
+FRESH_ROWS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +40,21 @@ class Case:
 
     def training(self) -> Floats:
         """values_RF of the series that a study is asked about."""
-        values_RF: Floats = self.make(self.rows, 1, np.random.default_rng([self.seed, 1]))[0]
-        return values_RF
+        return self._series()[: self.rows]
 
-    def fresh(self, rows: int, stretches: int) -> Floats:
-        """values_BRF of the same process, which no study has seen."""
-        return self.make(rows, stretches, np.random.default_rng([self.seed, 2]))
+    def fresh(self) -> Floats:
+        """values_RF of 100,000 rows of how the series goes on, which no study has seen."""
+        return self._series()[self.rows :]
+
+    @lru_cache  # noqa: B019  cases live as long as the program
+    def _series(self) -> Floats:
+        generator = np.random.default_rng([self.seed, 1])
+        values_RF: Floats = self.make(self.rows + FRESH_ROWS, 1, generator)[0]
+        return values_RF
 
 
 TEACHERS = ((3,), (5,), (8,), (2, 2), (2, 4), (3,), (8,), (2, 3), (4,), (12,))
-TEACHER_ROWS = (1_500, 3_000, 6_000)
+TEACHER_ROWS = (1_000, 2_000, 4_000)
 NOISES = (0.3, 0.5)
 
 
@@ -62,14 +68,13 @@ def _teacher_cases(count: int) -> Iterator[Case]:
         cells = TEACHERS[number % len(TEACHERS)]
         rows = TEACHER_ROWS[number % len(TEACHER_ROWS)]
         noise = NOISES[number // len(TEACHERS) % len(NOISES)]
-        teacher, _ = find_teacher(cells, noise, seed=number)
         name = f"teacher-{number:02}-{'x'.join(map(str, cells))}"
         yield Case(
             name=name,
             kind="teacher",
             justified=True,
             rows=rows,
-            make=partial(listen, teacher, noise),
+            make=partial(_taught, cells, noise, number),
             seed=number,
             teacher=cells,
         )
@@ -114,24 +119,45 @@ class Teacher:
 
 
 LEAST_BENT = 1.25  # the best line's mean absolute error over that of knowing the teacher
+MOST_APART = 0.1  # of the spread: how far stretches of 1,000 rows may differ
 MOST_TRIED = 500
 REACH = 3.0  # a teacher's weights are larger than fresh ones: else it is nearly a line
 
 
-def find_teacher(cells: tuple[int, ...], noise: float, *, seed: int) -> tuple[Teacher, float]:
+def _taught(
+    cells: tuple[int, ...],
+    noise: float,
+    seed: int,
+    rows: int,
+    stretches: int,
+    generator: np.random.Generator,
+) -> Floats:
+    return listen(find_teacher(cells, noise, seed), noise, rows, stretches, generator)
+
+
+@lru_cache
+def find_teacher(cells: tuple[int, ...], noise: float, seed: int) -> Teacher:
     """The first random teacher whose series a line forecasts clearly worse than the teacher.
 
-    And how much worse: the mean absolute error of least squares on the last 24 values over the
-    noise's own. A teacher whose series a line explains asks no question about memory cells.
+    By the mean absolute error of least squares on the last 24 values over the noise's own. A
+    teacher whose series a line explains asks no question about memory cells; one that says other
+    things in other stretches cannot be learnt from one of them.
     """
     for attempt in range(MOST_TRIED):
         generator = np.random.default_rng([seed, attempt, 7])
         teacher = _random_teacher(cells, generator)
         values_BR = listen(teacher, noise, 400, 50, generator)[:, :, 0]
         bent = _line_error(values_BR) / (noise * np.sqrt(2 / np.pi))
-        if np.isfinite(bent) and bent >= LEAST_BENT:
-            return teacher, bent
+        if bent >= LEAST_BENT and _is_steady(listen(teacher, noise, 1_000, 100, generator)):
+            return teacher
     raise AssertionError(f"no teacher of {cells} bends its series enough")
+
+
+def _is_steady(values_BRF: Floats) -> bool:
+    """Whether all stretches have about the same mean and spread."""
+    spread = float(values_BRF.std())
+    means_B, spreads_B = values_BRF.mean(axis=(1, 2)), values_BRF.std(axis=(1, 2))
+    return bool(means_B.std() < MOST_APART * spread and spreads_B.std() < MOST_APART * spread)
 
 
 def _random_teacher(cells: tuple[int, ...], generator: np.random.Generator) -> Teacher:
