@@ -266,9 +266,15 @@ def status_lines(status: Mapping[str, Any], *, whole: bool = False) -> list[str]
 class ProgressDisplay:
     """A live bar on a terminal; elsewhere a calm line now and then."""
 
-    def __init__(self, stream: TextIO, budget: int, *, finals: int) -> None:
-        """`finals`: how many networks the race of the finalists may train at most."""
+    def __init__(
+        self, stream: TextIO, budget: int, *, finals: int, may_end_early: bool = False
+    ) -> None:
+        """`finals`: how many networks the race of the finalists may train at most.
+
+        With `may_end_early` the budget is the most, and no time that is left can be told.
+        """
         self.stream, self.budget, self.finals = stream, budget, finals
+        self.may_end_early = may_end_early
         self.started = self.told = time.monotonic()
         self.first: Progress | None = None
         self.bar: Bar | None = None
@@ -326,8 +332,9 @@ class ProgressDisplay:
         best = f", best {number(now.best_score)}" if now.best_score is not None else ""
         left_s = (now.running + now.waiting) * elapsed_s / ended if ended else 0.0
         left_s += self.finals / rate if left_s and rate else 0.0
-        left = f", about {duration(left_s)} left" if left_s else ""
+        left = f", about {duration(left_s)} left" if left_s and not self.may_end_early else ""
+        most = "at most " if self.may_end_early else ""
         return (
-            f"{now.trials.ended} of {self.budget} trials, {now.networks:,} networks,"
+            f"{now.trials.ended} of {most}{self.budget} trials, {now.networks:,} networks,"
             f" {rate:.1f}/s{best}{left}"
         )

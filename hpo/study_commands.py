@@ -205,7 +205,12 @@ def _wait(
 
     asked = question.study
     finals = MOST_FINALISTS * asked.validation.folds * asked.validation.seeds
-    display = screen.ProgressDisplay(sys.stderr, asked.budget.trials, finals=finals)
+    display = screen.ProgressDisplay(
+        sys.stderr,
+        asked.budget.trials,
+        finals=finals,
+        may_end_early=asked.search.sampler == "ladder",
+    )
     told = False
 
     def on_progress(now: "Progress") -> None:

@@ -142,13 +142,13 @@ def in_words(gap: Gap) -> str:
     """The gap as a part of a sentence.
 
     >>> in_words(Gap(ratio=1.31, low=1.2, expected=1.1))
-    'it forecasts with 1.31 times its training error (at least 1.20; 1.10 is expected)'
+    'it forecasts with 1.31 times its training error (1.20 at least; 1.10 is usual)'
+    >>> in_words(Gap(ratio=1.01, low=0.83, expected=None))
+    'it forecasts with 1.01 times its training error (0.83 at least)'
     """
-    usual = "more than 1 is wide" if gap.expected is None else f"{gap.expected:.2f} is expected"
-    return (
-        f"it forecasts with {gap.ratio:.2f} times its training error (at least {gap.low:.2f};"
-        f" {usual})"
-    )
+    usual = "" if gap.expected is None else f"; {gap.expected:.2f} is usual"
+    known = f"{gap.low:.2f} at least{usual}"
+    return f"it forecasts with {gap.ratio:.2f} times its training error ({known})"
 
 
 def raised(alpha: float, most: float) -> float | None:

@@ -12,7 +12,7 @@ from hpo.sizing.gain import sum_freedom
 from hpo.sizing.metric import score
 from hpo.sizing.resampling import Floats, Origins, paired_difference, variance_freedom
 
-CONFIDENCE = 0.985  # one-sided, of one look: a climb takes many
+CONFIDENCE = 0.99  # one-sided, of one look: a climb takes many
 
 
 class Growth(NamedTuple):

@@ -197,8 +197,8 @@ class Validation(Section):
 class Search(Section):
     """How the next trial is chosen."""
 
-    sampler: Literal["tpe", "gp", "random", "grid", "ladder"] = Field(
-        "tpe", description="what chooses the next trial: from Optuna, or the ladder of sizes"
+    sampler: Literal["ladder", "tpe", "gp", "random", "grid"] = Field(
+        "ladder", description="what chooses the next trial: the ladder of sizes, or from Optuna"
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="of everything random in the study")
 

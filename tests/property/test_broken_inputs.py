@@ -206,7 +206,7 @@ WRONG_OPTIONS = {
     "--alpha -1": (2, "alpha='-1' must be above 0"),
     "--alpha nan": (2, "alpha='nan' must be a number above 0"),
     "--alpha 1e9": (2, "the bound leaves no network"),
-    "--sampler foo": (2, "'tpe', 'gp', 'random' or 'grid'"),
+    "--sampler foo": (2, "'ladder', 'tpe', 'gp', 'random' or 'grid'"),
     "--device tpu": (2, "'auto', 'cpu', 'cuda' or 'mps'"),
     "--metric mape": (2, "metric='mape'"),
     "--transform logg": (2, "transform='logg'"),

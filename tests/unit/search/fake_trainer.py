@@ -30,6 +30,7 @@ TINY: Merged = {
     "training": {"max_steps": 40, "device": "cpu"},
     "budget": {"trials": 6},
     "validation": {"folds": 2, "seeds": 1},
+    "search": {"sampler": "tpe"},  # which spends its whole budget
 }
 
 

@@ -107,9 +107,9 @@ def test_the_first_rungs_are_one_layer_of_2_and_3_cells_and_the_rates_beside_the
 
 
 def test_on_flat_landscapes_at_most_one_climb_in_ten_grows() -> None:
-    """Of 200 the true share of 10 % may show as up to 14 % (95 %): measured are 9 to 12 %."""
+    """The whole climb: rates tuned, widths, scout, second layer."""
     tops = [climbed(Landscape(flat, seed), ladder()).top for seed in range(200)]
-    assert np.mean([top.cells != (2,) for top in tops]) <= 0.14
+    assert np.mean([top.cells != (2,) for top in tops]) <= 0.10
 
 
 @pytest.mark.parametrize("cells", [4, 8, 16])
