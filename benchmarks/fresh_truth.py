@@ -1,6 +1,6 @@
 """The truth about a generated series: what each size of network does on fresh samples of it.
 
-Shapes: N windows, B stretches, R rows, F features.
+Shapes: N windows, R rows, F features.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,6 @@ RATE_SEEDS = 3  # of them choose each size's rate
 FIRST_SEED = 1_000  # no study comes so far
 WITHIN = 0.05  # of the grid's best error: as good
 FRESH_WINDOWS = 100_000
-STRETCHES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """Errors (mean absolute, of scaled values) on fresh samples of networks and of ridge."""
+    """Mean absolute errors on fresh samples of networks and of ridge, in the series' own unit."""
 
     sizes: tuple[Measured, ...]
     ridge: float
@@ -80,6 +79,7 @@ class FreshSamples:
         self.prepared: Prepared = question.prepared
         self.material, self.trainer = Material(self.prepared), NativeTrainer()
         self.samples = _fresh_samples(case, self.prepared, windows)
+        self.unit = float(self.prepared.transform_of(self.prepared.test).scale_SF[0, 0])
         self.threads = threads
 
     def truth(self, sizes: Sequence[tuple[int, ...]] = SIZES, seeds: int = SEEDS) -> Truth:
@@ -136,7 +136,7 @@ class FreshSamples:
         except Diverged:
             return float("inf")
         shape = shape_of(self.prepared, candidate)
-        return self.trainer.loss(shape, fitted.weights, self.samples, "absolute")
+        return self.unit * self.trainer.loss(shape, fitted.weights, self.samples, "absolute")
 
     def ridge(self) -> float:
         """The error of ridge regression on the same windows."""
@@ -152,26 +152,23 @@ class FreshSamples:
                 anchored=self.samples.anchored,
             )
             errors.append(np.abs(predict(x_NTF) - y_NK).mean())
-        return float(np.mean(errors))
+        return self.unit * float(np.mean(errors))
 
 
 def _fresh_samples(case: Case, prepared: Prepared, windows: int) -> Samples:
-    """Windows inside fresh stretches, scaled as the study's data are."""
-    lookback = prepared.lookbacks[-1]
-    rows = -(-windows // STRETCHES) + lookback
-    values_BRF = case.fresh(rows, STRETCHES)
-    values_RF = values_BRF.reshape(-1, values_BRF.shape[2])
+    """Windows of how the series goes on, scaled as the study's data are."""
+    lookback, values_RF = prepared.lookbacks[-1], case.fresh()
     panel = replace(
         prepared.panel,
         values_RF=values_RF,
         known_R=np.ones(len(values_RF), dtype=bool),
         starts_S=np.array([0, len(values_RF)]),
     )
-    starts_BN = rows * np.arange(STRETCHES)[:, None] + np.arange(rows - lookback)
+    transform = prepared.transform_of(prepared.test)
     return Samples(
-        values_RF=prepared.transform.apply(panel),
-        starts_N=starts_BN.ravel(),
+        values_RF=transform.apply(panel),
+        starts_N=np.arange(min(windows, len(values_RF) - lookback)),
         lookback=lookback,
         outputs=1,
-        anchored=prepared.transform.anchored,
+        anchored=transform.anchored,
     )

@@ -80,6 +80,7 @@ STUDY = {
     "validation.folds": NETWORKS,
     "validation.seeds": 1,
     "training.device": "cpu",
+    "search.sampler": "tpe",  # which spends its whole budget
 }
 
 

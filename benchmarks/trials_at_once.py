@@ -34,7 +34,8 @@ Row = dict[str, Any]
 
 def run_study(name: str, at_once: int, seed: int, options: argparse.Namespace) -> Row:
     """Run one study in this process, with a database of its own."""
-    overrides: dict[str, Any] = {"search.seed": seed, **(QUICK if options.quick else {})}
+    overrides: dict[str, Any] = {"search.sampler": "tpe", "search.seed": seed}
+    overrides |= QUICK if options.quick else {}
     question = ask(str(ROOT / "studies" / f"{name}.toml"), overrides)
     batch.NATIVE_TRIALS_AT_ONCE = at_once
     with tempfile.TemporaryDirectory() as folder:

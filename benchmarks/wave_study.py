@@ -26,6 +26,7 @@ trials = {trials}
 folds = 2
 seeds = {seeds}
 [search]
+sampler = "tpe"  # spends its whole budget
 seed = {seed}
 """
 

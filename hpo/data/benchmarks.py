@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 NAMES = ("naive", "seasonal_naive", "drift", "auto_ets", "theta", "ridge")
 LONGEST_ETS_SEASON = 24  # of statsforecast's exponential smoothing
 MOST_ROWS = {"auto_ets": 2_000, "theta": 500}  # of a series that a model looks at, the last ones
-MOST_MODEL_ROWS = 100_000  # of all series of a fold together
+MOST_MODEL_ROWS = 200_000  # of all series of a fold together
 FEWEST_MODEL_ROWS = 100
 MOST_REFITTED_SERIES = 100  # above, a series' model is fitted once, on its first fold
 FAILURES = (ValueError, ArithmeticError, RuntimeError, LookupError, TypeError, AttributeError)
@@ -45,10 +45,11 @@ def forecast_benchmarks(
 
     naive, seasonal_naive and drift know the history up to the origin. AutoETS and Theta
     (statsforecast) are fitted per series on each fold's training part and carried forward to the
-    origins without refitting, on the last 2,000 and 500 rows (less where there are many series);
-    above 100 series a series' model is fitted on its first fold only. A model that fails on a
-    series is replaced there by the seasonal naive, with a warning; AutoETS on a season of more than
-    24 steps leaves the season out, with a warning. ridge: see hpo.data.ridge.
+    origins without refitting, on the last 2,000 and 500 rows (less where there are many series)
+    and what became known since; above 100 series a series' model is fitted on its first fold only.
+    A model that fails on a series is replaced there by the seasonal naive, with a warning; AutoETS
+    on a season of more than 24 steps leaves the season out, with a warning. ridge: see
+    hpo.data.ridge.
     on_done is called with a benchmark's name when it is finished.
     """
     found: dict[str, tuple[Floats, ...]] = {}
@@ -103,7 +104,7 @@ def _forecast_spans(
     name: str, prepared: Prepared, failed: set[str]
 ) -> Iterator[tuple[Fold, Floats]]:
     simple = {"naive": naive, "seasonal_naive": seasonal_naive, "drift": drift}
-    models: dict[int, Any] = {}
+    models: dict[int, _Model] = {}
     lookback = prepared.lookbacks[-1]
     for fold in (*prepared.folds, prepared.test):
         if name in simple:
@@ -117,8 +118,17 @@ def _forecast_spans(
             yield fold, _carry_forward(name, prepared, fold, models, failed)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Model:
+    """A fitted model, with what its initial states belong to: the first row and the divisor."""
+
+    fitted: Any
+    first: int
+    scale: float
+
+
 def _carry_forward(
-    name: str, prepared: Prepared, fold: Fold, models: dict[int, Any], failed: set[str]
+    name: str, prepared: Prepared, fold: Fold, models: dict[int, _Model], failed: set[str]
 ) -> Floats:
     """Forecasts of one statistical model per series; seasonal naive where it fails."""
     forecast_OH = seasonal_naive(prepared, fold)
@@ -130,38 +140,55 @@ def _carry_forward(
         of_series = np.flatnonzero(fold.series_O == s)
         start = int(prepared.panel.starts_S[s])
         target_R = prepared.panel.values_RF[start : prepared.panel.starts_S[s + 1], 0]
-        scale = float(np.abs(target_R[: fold.train_ends_S[s] - start]).max()) or 1.0
         try:
             if s not in models:
-                part_R = target_R[: fold.train_ends_S[s] - start][-rows:]
-                models[s] = _fit_model(name, prepared.season, part_R / scale)
+                part_R = target_R[: fold.train_ends_S[s] - start]
+                models[s] = _fit_model(name, prepared.season, part_R, rows)
             for o in of_series:
-                known_R = target_R[: fold.origins_O[o] - start + 1][-rows:]
-                y_H = scale * _step_forward(models[s], known_R / scale, forecast_OH.shape[1])
-                if not np.isfinite(y_H).all():
-                    raise FloatingPointError
-                forecast_OH[o] = y_H
+                known_R = target_R[: fold.origins_O[o] - start + 1]
+                known_R = known_R[_begin(models[s], len(known_R), rows, prepared.season) :]
+                forecast_OH[o] = _step_forward(models[s], known_R, forecast_OH.shape[1])
         except FAILURES:
             failed.add(prepared.panel.names[s])
     return forecast_OH
 
 
-def _fit_model(name: str, season: int, y_R: Floats) -> Any:
+def _begin(model: _Model, known: int, rows: int, season: int) -> int:
+    """Where the history begins that a model is carried over: where its initial states belong.
+
+    Only what has grown to twice `rows` is cut, by whole seasons, so that the phase stays.
+
+    >>> model = _Model(fitted=None, first=20, scale=1.0)
+    >>> [_begin(model, known, rows=100, season=12) for known in (120, 220, 221)]
+    [20, 20, 32]
+    """
+    too_many = max(0, known - model.first - 2 * rows)
+    return model.first + season * -(-too_many // season)
+
+
+def _fit_model(name: str, season: int, part_R: Floats, rows: int) -> _Model:
+    """The model of the last `rows` rows of a training part."""
     from statsforecast.models import AutoETS, Theta
 
     if name == "theta":
         model = Theta(season_length=season)
     else:
         model = AutoETS(season_length=season if season <= LONGEST_ETS_SEASON else 1)
+    first, scale = max(0, len(part_R) - rows), float(np.abs(part_R).max()) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(y_R)
+        fitted = model.fit(part_R[first:] / scale)
+    return _Model(fitted=fitted, first=first, scale=scale)
 
 
-def _step_forward(model: Any, y_R: Floats, horizon: int) -> Floats:
+def _step_forward(model: _Model, y_R: Floats, horizon: int) -> Floats:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return np.asarray(model.forward(y_R, h=horizon)["mean"], dtype=np.float64)
+        mean_H = model.fitted.forward(y_R / model.scale, h=horizon)["mean"]
+    y_H = model.scale * np.asarray(mean_H, dtype=np.float64)
+    if not np.isfinite(y_H).all():
+        raise FloatingPointError
+    return y_H
 
 
 def _season_left_out(season: int) -> list[str]:

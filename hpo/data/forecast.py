@@ -23,15 +23,15 @@ def forecast(
     windows of `lookback` rows that end with the origin, anchored if the transform is.
     """
     horizon = prepared.study.task.horizon
-    anchored = prepared.transform.anchored
+    transform, scaled_RF = prepared.transform_of(fold), prepared.scaled_of(fold)
     scaled_OH = np.empty((len(fold.origins_O), horizon))
     for begin in range(0, len(fold.origins_O), BATCH):
         batch = slice(begin, begin + BATCH)
         starts_B = fold.origins_O[batch] - lookback + 1
-        x_BTF = gather(prepared.scaled_RF, starts_B, length=lookback)
+        x_BTF = gather(scaled_RF, starts_B, length=lookback)
         if prepared.strategy == "direct":
-            scaled_OH[batch] = predict_levels(predict, x_BTF, anchored=anchored)
+            scaled_OH[batch] = predict_levels(predict, x_BTF, anchored=transform.anchored)
         else:
-            scaled_OH[batch] = iterate(predict, x_BTF, horizon=horizon, anchored=anchored)
+            scaled_OH[batch] = iterate(predict, x_BTF, horizon=horizon, anchored=transform.anchored)
     rows_OH = fold.origins_O[:, None] + 1 + np.arange(horizon)
-    return prepared.transform.invert(scaled_OH, rows_OH, fold.series_O)
+    return transform.invert(scaled_OH, rows_OH, fold.series_O)

@@ -30,8 +30,10 @@ FEWEST_STEPS = 4
 class Prepared:
     """All that trials of one study share; made from training parts only.
 
-    scaled_RF: float32, the transformed panel. lookbacks: ascending, more than one are searched.
-    limit: the alpha rule, with the study's samples, inputs and outputs. test: the test span.
+    lookbacks: ascending, more than one are searched. transforms: of each fold, fitted on its own
+    training part, and lastly of the test span; all are made of the same transform_steps.
+    scaled: float32, (R, F), the panel as each of them makes it. limit: the alpha rule, with the
+    study's samples, inputs and outputs. test: the test span.
     """
 
     study: Study
@@ -39,13 +41,21 @@ class Prepared:
     season: int
     lookbacks: tuple[int, ...]
     strategy: Strategy
-    transform: Transform
     transform_steps: str
-    scaled_RF: npt.NDArray[np.float32]
+    transforms: tuple[Transform, ...]
+    scaled: tuple[npt.NDArray[np.float32], ...]
     folds: tuple[Fold, ...]
     test: Fold
     limit: Limit
     warnings: tuple[str, ...]
+
+    def transform_of(self, fold: Fold) -> Transform:
+        """The transform that was fitted on the fold's training part."""
+        return self.transforms[fold.number]
+
+    def scaled_of(self, fold: Fold) -> npt.NDArray[np.float32]:
+        """The panel (float32, R x F) as the fold's networks see it, not yet anchored."""
+        return self.scaled[fold.number]
 
 
 def prepare(study: Study, panel: Panel) -> Prepared:
@@ -65,18 +75,18 @@ def prepare(study: Study, panel: Panel) -> Prepared:
         lookback=lookbacks[-1],
     )
     strategy, limit, why = _choose_strategy(study, panel, test, lookbacks[-1])
-    first_ends_S = _first_training_ends(panel, (*folds, test))
-    steps = choose(panel, first_ends_S, task.transform)
-    transform = fit(panel, first_ends_S, steps)
+    parts = (*folds, test)
+    steps = choose(panel, _first_training_ends(panel, parts), task.transform)
+    transforms = tuple(fit(panel, part.train_ends_S, steps) for part in parts)
     return Prepared(
         study=study,
         panel=panel,
         season=panel.season,
         lookbacks=lookbacks,
         strategy=strategy,
-        transform=transform,
         transform_steps=steps,
-        scaled_RF=transform.apply(panel),
+        transforms=transforms,
+        scaled=tuple(transform.apply(panel) for transform in transforms),
         folds=folds,
         test=test,
         limit=limit,

@@ -44,10 +44,10 @@ def fit_ridge(prepared: Prepared, fold: Fold, lookback: int) -> Predict:
     reach = {"lookback": lookback, "horizon": prepared.limit.outputs}
     inner_N, tail_M = split_tail(prepared.panel, fold.train_ends_S, **reach)
     all_N = window_starts(prepared.panel, fold.train_ends_S, **reach)
-    inner = _moments(prepared, inner_N, lookback)
-    tail = _moments(prepared, tail_M, lookback)
+    inner = _moments(prepared, fold, inner_N, lookback)
+    tail = _moments(prepared, fold, tail_M, lookback)
     share = _best_penalty(inner, tail)
-    intercept_K, weights_DK = _solve(_moments(prepared, all_N, lookback), [share])[0]
+    intercept_K, weights_DK = _solve(_moments(prepared, fold, all_N, lookback), [share])[0]
 
     def predict(x_BTF: Array) -> Array:
         flat_BD = x_BTF.reshape(len(x_BTF), -1).astype(np.float64)
@@ -56,7 +56,7 @@ def fit_ridge(prepared: Prepared, fold: Fold, lookback: int) -> Predict:
     return predict
 
 
-def _moments(prepared: Prepared, starts_N: Ints, lookback: int) -> _Moments:
+def _moments(prepared: Prepared, fold: Fold, starts_N: Ints, lookback: int) -> _Moments:
     outputs = prepared.limit.outputs
     regressors = lookback * prepared.limit.inputs
     starts_N = _thin(starts_N, regressors)
@@ -69,11 +69,11 @@ def _moments(prepared: Prepared, starts_N: Ints, lookback: int) -> _Moments:
     chunk = max(1, CHUNK_VALUES // regressors)
     for begin in range(0, len(starts_N), chunk):
         x_NTF, y_NK = examples(
-            prepared.scaled_RF,
+            prepared.scaled_of(fold),
             starts_N[begin : begin + chunk],
             lookback=lookback,
             outputs=outputs,
-            anchored=prepared.transform.anchored,
+            anchored=prepared.transform_of(fold).anchored,
         )
         x_ND, y_NK = x_NTF.reshape(len(x_NTF), -1).astype(np.float64), y_NK.astype(np.float64)
         x_D, y_K = x_D + x_ND.sum(axis=0), y_K + y_NK.sum(axis=0)

@@ -2,51 +2,39 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
-FEWEST_BLOCKS = 5
-LEVEL_GROWTH = 1.5  # the highest block's level over the lowest one's
-SWING_SLOPE = 0.5  # of log spread on log level: a power below 1/2 is nearest to the log
-SIGNIFICANT = 0.05
 SEASON_Z = 1.645  # 90 % two-sided
 KPSS_CRITICAL = 0.463  # 5 %
 FEWEST_FOR_KPSS = 10
+FEWEST_CHANGES = 10
 
 
-def swing_grows(y_R: Floats, season: int) -> bool:
-    """Whether the swing grows with the level, so that the log makes it even.
+def log_gain(y_R: Floats, season: int) -> float:
+    """How much likelier (in nats) the changes of the log are than those of the values themselves.
 
-    The series is cut into seasons (or ten blocks); where the level grows by half, the log of
-    the blocks' spread is regressed on the log of their level. A slope of 1 is made even by the
-    log, a slope of 0 by nothing (Guerrero 1993; Box and Cox 1964); from 1/2 on, and significant at
-    5 % (one-sided), it is the log. Values that are not positive: never.
+    Of Box and Cox's (1964) profile likelihoods at 0 and 1, for normal changes from row to row (and
+    season to season, where there are three seasons): n log(s / (g s')), s and s' the standard
+    deviations of the changes of values and logs, g the geometric mean. 0 for too few or constant
+    values. Values must be positive. The unit of the values does not matter.
+
+    >>> round(log_gain(np.exp(np.array([0.0, 1.0, 0.0, 1.0] * 5)), 1), 1)  # 19 log(1.73 / 1.65)
+    0.8
     """
-    block = season if len(y_R) >= FEWEST_BLOCKS * season > FEWEST_BLOCKS else len(y_R) // 10
-    if block < 3 or y_R.min() <= 0:
-        return False
-    blocks = y_R[len(y_R) % block :].reshape(-1, block)
-    level, spread = blocks.mean(axis=1), blocks.std(axis=1)
-    varied = spread > 0
-    if varied.sum() < FEWEST_BLOCKS or level.max() < LEVEL_GROWTH * level.min():
-        return False
-    slope, chance = _rise(np.log(level[varied]), np.log(spread[varied]))
-    return slope >= SWING_SLOPE and chance < SIGNIFICANT
+    log_R = np.log(y_R)
+    changes_R, log_changes_R = (_changes(z_R, season) for z_R in (y_R, log_R))
+    if len(changes_R) < FEWEST_CHANGES or np.ptp(log_R) == 0:
+        return 0.0
+    least = np.finfo(np.float64).tiny
+    spread, log_spread = (max(float(z_R.std()), least) for z_R in (changes_R, log_changes_R))
+    return len(changes_R) * float(np.log(spread) - log_R.mean() - np.log(log_spread))
 
 
-def _rise(x_N: Floats, y_N: Floats) -> tuple[float, float]:
-    """The slope of y on x by least squares, and Student's one-sided chance of it or a larger one.
-
-    >>> slope, chance = _rise(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0]))
-    >>> slope, round(chance, 4)  # t = 0.5 / 0.2887 = 1.732 on 1 degree of freedom: 1/6
-    (0.5, 0.1667)
-    """
-    x_N, y_N, freedom = x_N - x_N.mean(), y_N - y_N.mean(), len(x_N) - 2
-    slope = float(x_N @ y_N / (x_N @ x_N))
-    left = float(np.square(y_N - slope * x_N).sum())
-    error = np.sqrt(left / freedom / (x_N @ x_N))
-    return slope, float(stdtr(freedom, -slope / error)) if error > 0 else float(slope <= 0)
+def _changes(y_R: Floats, season: int) -> Floats:
+    changes_R = np.diff(y_R)
+    return changes_R[season:] - changes_R[:-season] if 1 < season <= len(y_R) // 3 else changes_R
 
 
 def has_season(y_R: Floats, season: int) -> bool:
@@ -92,18 +80,44 @@ def seasonal_indices(y_R: Floats, season: int) -> Floats:
     """
     if season < 2 or len(y_R) < 2 * season:
         return np.zeros(max(season, 1))
-    weights = np.ones(season) / season
-    if season % 2 == 0:
-        weights = np.concatenate(([0.5], np.ones(season - 1), [0.5])) / season
-    level_R = np.convolve(y_R, weights, mode="valid")
-    offset = len(weights) // 2
-    detrended_R = y_R[offset : offset + len(level_R)] - level_R
-    phase_R = (np.arange(len(detrended_R)) + offset) % season
+    detrended_R, phase_R = _detrended(y_R, season)
     counts = np.bincount(phase_R, minlength=season)
     sums = np.bincount(phase_R, weights=detrended_R, minlength=season)
     means = sums / np.maximum(counts, 1)
     indices: Floats = means - means.mean()
     return indices
+
+
+def shrunken_indices(y_R: Floats, season: int) -> Floats:
+    """Seasonal indices shrunken towards 0 by as much as noise makes of them (float64, season).
+
+    James and Stein (1961): times 1 - (m - 3) v / (sum of their squares), v the variance of one
+    index by what the indices leave of the detrended series. Three phases or fewer stay as they are.
+
+    >>> shrunken_indices(np.array([1.0, 3.0, 1.0, 3.0, 1.0, 3.0]), 2).tolist()
+    [-1.0, 1.0]
+    """
+    indices = seasonal_indices(y_R, season)
+    size = float(np.square(indices).sum())
+    if season <= 3 or size == 0:
+        return indices
+    detrended_R, phase_R = _detrended(y_R, season)
+    left_R = detrended_R - indices[phase_R]
+    freedom = max(len(left_R) - season, 1)
+    variance = np.square(left_R - left_R.mean()).sum() / freedom * season / len(left_R)
+    shrunken: Floats = indices * max(0.0, 1 - (season - 3) * float(variance) / size)
+    return shrunken
+
+
+def _detrended(y_R: Floats, season: int) -> tuple[Floats, Ints]:
+    """The series less its centred moving average, where there is one, and the phase of each row."""
+    weights = np.ones(season) / season
+    if season % 2 == 0:
+        weights = np.concatenate(([0.5], np.ones(season - 1), [0.5])) / season
+    level_R = np.convolve(y_R, weights, mode="valid")
+    offset = len(weights) // 2
+    phase_R = (np.arange(len(level_R)) + offset) % season
+    return y_R[offset : offset + len(level_R)] - level_R, phase_R
 
 
 def _autocorrelations(y_R: Floats, lags: int) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.data.panel import Panel
-from hpo.data.season import has_season, level_wanders, seasonal_indices, swing_grows
+from hpo.data.season import has_season, level_wanders, log_gain, shrunken_indices
 from hpo.errors import DataError, SpecError
 
 Floats = npt.NDArray[np.float64]
@@ -17,6 +17,8 @@ Singles = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 MOST_VOTERS = 100  # series that are looked at, evenly taken
+LIKELIER = 1.92  # nats: one parameter at 5 %
+SEASONAL_SHARE = 0.1  # twice what the test for a season finds by chance
 MOST_ROWS = 5_000  # of a series that are looked at, the last ones
 LARGEST_LOG = 300.0  # exp of it, squared, is still a float64
 LARGEST_SCALED = 1e9
@@ -84,11 +86,11 @@ class Transform:
 def choose(panel: Panel, train_ends_S: Ints, requested: str) -> str:
     """The steps of the transform: those requested, or for "auto" those the series ask for.
 
-    Looked at are the rows before train_ends_S only. In this order, by the majority of series
-    (at most 100 are asked): `log` where all values of all series are positive and the swing
-    grows with the level; `deseasonalise` where the autocorrelation at the season is above its 90 %
-    limit; `difference` where the KPSS test refuses that what is left keeps its level
-    (see hpo.data.season for the tests). Otherwise "none": values are only standardised.
+    Looked at are the rows before train_ends_S only (at most 100 series are asked). In this order:
+    `log` where all values of all series are positive and it makes their changes likelier;
+    `deseasonalise` where one series in ten has a season by its autocorrelation (`fit` then asks
+    every series); `difference` where the KPSS test refuses, in most series, that what is left keeps
+    its level (see hpo.data.season for the tests). Otherwise "none": values are only standardised.
     Raises DataError for a log of values that are not positive, SpecError for a season of 1.
     """
     if requested != "auto":
@@ -97,12 +99,15 @@ def choose(panel: Panel, train_ends_S: Ints, requested: str) -> str:
     voters = _voters(panel, train_ends_S)
     steps = []
     positive = all(y_R.min() > 0 for y_R in _training_parts(panel, train_ends_S))
-    if positive and _majority([swing_grows(y_R, panel.season) for y_R in voters]):
+    if positive and sum(log_gain(y_R, panel.season) for y_R in voters) > LIKELIER:
         steps.append("log")
         voters = [np.log(y_R) for y_R in voters]
-    if _majority([has_season(y_R, panel.season) for y_R in voters]):
+    seasonal = [has_season(y_R, panel.season) for y_R in voters]
+    if sum(seasonal) >= max(1.0, SEASONAL_SHARE * len(voters)):
         steps.append("deseasonalise")
-        voters = [_adjust(y_R, panel.season) for y_R in voters]
+        voters = [
+            y_R - _seasonal(y_R, panel.season)[np.arange(len(y_R)) % panel.season] for y_R in voters
+        ]
     if _majority([level_wanders(y_R) for y_R in voters]):
         steps.append("difference")
     return "+".join(steps) or "none"
@@ -111,14 +116,17 @@ def choose(panel: Panel, train_ends_S: Ints, requested: str) -> str:
 def fit(panel: Panel, train_ends_S: Ints, steps: str) -> Transform:
     """The transform of these steps, fitted on each series' rows before train_ends_S.
 
-    Targets are standardised by mean and standard deviation, with `difference` by the root mean
-    square of their one-step changes; covariates by mean and standard deviation. A scale is never
-    0; a series without training rows keeps centre 0 and scale 1.
+    `deseasonalise` takes off the (shrunken) seasonal indices of each series that has a season in
+    these rows (a single series is not asked again); of the others, nothing. Targets and covariates
+    are standardised by mean and standard deviation; with `difference` targets are then all divided
+    by one number more, so that the root mean square of the steps from row to row is 1 in the
+    median series. A scale is never 0; a series without training rows keeps centre 0 and scale 1.
     """
     count, features = len(panel.names), len(panel.columns)
     season = panel.season if "deseasonalise" in steps else 1
     floor_S, seasonal_SM = np.ones(count), np.zeros((count, season))
     centre_SF, scale_SF = np.zeros((count, features)), np.ones((count, features))
+    step_S = np.zeros(count)
     for s, (start, end) in enumerate(zip(panel.starts_S[:-1], train_ends_S, strict=True)):
         if end <= start:
             continue
@@ -128,10 +136,13 @@ def fit(panel: Panel, train_ends_S: Ints, steps: str) -> Transform:
             floor_S[s] = _log_floor(target_R)
             target_R = np.log(np.maximum(target_R, floor_S[s]))
         if season > 1:
-            seasonal_SM[s] = seasonal_indices(target_R, season)
+            seasonal_SM[s] = _seasonal(target_R, season, asked=count > 1)
             target_R = target_R - seasonal_SM[s, np.arange(len(target_R)) % season]
         centre_SF[s] = target_R.mean(), *values_RF[:, 1:].mean(axis=0)
-        scale_SF[s] = _scale(target_R, steps), *(_deviation(c) for c in values_RF[:, 1:].T)
+        scale_SF[s] = _deviation(target_R), *(_deviation(c) for c in values_RF[:, 1:].T)
+        step_S[s] = _step(target_R) / scale_SF[s, 0]
+    if "difference" in steps and (has_step_S := step_S > 0).any():
+        scale_SF[has_step_S, 0] *= np.median(step_S[has_step_S])
     return Transform(
         steps=steps,
         starts_S=panel.starts_S[:-1],
@@ -177,9 +188,11 @@ def _majority(votes: list[bool]) -> bool:
     return 2 * sum(votes) > len(votes)
 
 
-def _adjust(y_R: Floats, season: int) -> Floats:
-    adjusted_R: Floats = y_R - seasonal_indices(y_R, season)[np.arange(len(y_R)) % season]
-    return adjusted_R
+def _seasonal(y_R: Floats, season: int, *, asked: bool = True) -> Floats:
+    """What each phase of the season adds; if `asked`, 0 where the series has no season."""
+    if asked and not has_season(y_R, season):
+        return np.zeros(season)
+    return shrunken_indices(y_R, season)
 
 
 def _log_floor(target_R: Floats) -> float:
@@ -187,11 +200,12 @@ def _log_floor(target_R: Floats) -> float:
     return float(positive_R.min()) / 10 if positive_R.size else 1.0
 
 
-def _scale(target_R: Floats, steps: str) -> float:
-    if "difference" in steps and len(target_R) > 1:
-        change = float(np.sqrt(np.square(np.diff(target_R)).mean()))
-        return change if is_change(change, target_R) else _deviation(target_R)
-    return _deviation(target_R)
+def _step(target_R: Floats) -> float:
+    """The root mean square of the changes from row to row; 0 where there are none."""
+    if len(target_R) < 2:
+        return 0.0
+    change = float(np.sqrt(np.square(np.diff(target_R)).mean()))
+    return change if is_change(change, target_R) else 0.0
 
 
 def _deviation(column_R: Floats) -> float:

@@ -85,11 +85,11 @@ def window_count(prepared: Prepared, fold: Fold, lookback: int, *, watched: bool
 def _make_part(prepared: Prepared, fold: Fold, lookback: int, *, watched: bool) -> Part:
     inner_N, tail_M = _starts(prepared, fold, lookback, watched=watched)
     inner = Samples(
-        values_RF=prepared.scaled_RF,
+        values_RF=prepared.scaled_of(fold),
         starts_N=inner_N,
         lookback=lookback,
         outputs=prepared.limit.outputs,
-        anchored=prepared.transform.anchored,
+        anchored=prepared.transform_of(fold).anchored,
     )
     return Part(
         inner=inner,

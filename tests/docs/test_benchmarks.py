@@ -65,6 +65,27 @@ def test_the_contestants_do_the_same_work_and_tell_what_it_cost() -> None:
         assert row["peak_mib"] >= row["imported_mib"] > 0
 
 
+def test_rivals_get_the_time_of_a_study_and_are_scored_at_its_test_origins(tmp_path: Path) -> None:
+    words = ("--here", "--folder", str(tmp_path), "--threads", "1")
+    found = benchmark("rivals", *words)
+    rows = found["rows"]
+    assert [row["series"] for row in rows] == ["airline", "airline", "lynx", "lynx"]
+    for hpo, plain in (rows[:2], rows[2:]):
+        assert (hpo["contestant"], plain["contestant"]) == ("hpo", "plain_optuna")
+        assert plain["limit_s"] == hpo["wall_s"] > 0
+        assert plain["test_origins"] == hpo["test_origins"] > 0
+        assert plain["trials"] >= 1
+        assert plain["ratio"] == pytest.approx(hpo["test_mase"] / plain["test_mase"])
+    (against,) = found["summary"]
+    assert against["ratio"] ** 2 == pytest.approx(rows[1]["ratio"] * rows[3]["ratio"])
+    assert against["by_origins"][0] < against["by_origins"][1]
+    assert benchmark("rivals", *words) == found  # what was done is kept
+
+
+def test_ratios_of_errors_are_what_their_formula_says() -> None:
+    assert run("-m", "doctest", "benchmarks/error_ratios.py") == ""
+
+
 def test_a_profile_tells_the_time_inside_the_engine_from_the_rest() -> None:
     found = benchmark("profile_study", "--threads", "1")
     assert 0 < found["engine_share"] < 1
@@ -119,5 +140,64 @@ def test_a_summary_of_workers_can_be_reckoned_by_hand() -> None:
     assert (found["commits"], found["idle_percent"], found["wait_p99_ms"]) == (2, 25, 500)
 
 
+def test_answers_about_generated_series_are_judged_on_fresh_samples(tmp_path: Path) -> None:
+    words = ("--folder", str(tmp_path), "--threads", "1")
+    found = benchmark("truth", *words)
+    kinds = {row["kind"] for row in found["rows"]}
+    assert kinds == {"teacher", "setar", "white_noise", "ar2"}
+    for row in found["rows"]:
+        if "truth_cells" in row:
+            assert row["best_error"] > 0
+            assert row["truth_gain"] == pytest.approx(1 - row["best_error"] / row["ridge_error"])
+            assert row["truth_weights"] in (43, 117, 361)  # one layer of 2, 4, 8 cells
+    assert found["summary"]["teachers"] == 1
+    again = benchmark("truth", *words)  # what was done is kept
+    assert again == found
+
+
+def test_searches_replay_a_landscape_that_was_trained_once(tmp_path: Path) -> None:
+    words = ("--folder", str(tmp_path), "--threads", "1")
+    found = benchmark("landscapes", *words)
+    assert {row["series"] for row in found["rows"]} == {"lynx", "airline"}
+    assert [row["policy"] for row in found["summary"]] == ["ladder", "tpe 6"]
+    assert found["summary"][0]["against_ladder"] == 1.0
+    assert all(row["cost"] > 0 for row in found["rows"])
+    assert benchmark("landscapes", *words) == found
+
+
 def test_the_work_of_a_step_is_what_its_formula_says() -> None:
     assert run("-m", "doctest", "benchmarks/step_work.py") == ""
+
+
+def test_one_network_is_recommended_for_the_m3_panel_and_told_beside_others(tmp_path: Path) -> None:
+    found = benchmark("m3", "--folder", str(tmp_path), "--threads", "1")
+    assert [row["horizon"] for row in found["rows"]] == [1, 18]
+    for row in found["rows"]:
+        assert row["series"] == 40
+        assert row["answer"]["state"] == "done"
+        assert {"Naive2", "Theta", "ETS"} == row["computed"].keys() <= row["published"].keys()
+        for score in (row["ours"], row["alone"], *row["computed"].values()):
+            assert 0 < score["mase"] < 3
+            assert 0 < score["smape"] < 40
+    assert benchmark("m3", "--folder", str(tmp_path)) == found
+
+
+def test_the_errors_of_the_m3_references_are_those_that_are_published() -> None:
+    words = "from m3_references import *; from m3_series import m3_series as s;"
+    words += "scores = [score_of(s(), [naive2(y, h) for y in s()]) for h in (1, 18)];"
+    words += "print(len(s()), *(round(e, 2) for x in scores for e in (x.smape, x.mase)))"
+    found = run("-c", f"import sys; sys.path.insert(0, 'benchmarks'); {words}").split()
+    assert int(found[0]) == 1045
+    published = [8.58, 0.56, 12.77, 1.05]
+    assert [float(word) for word in found[1:]] == pytest.approx(published, abs=0.02)
+
+
+def test_choices_of_the_preprocessing_are_compared_on_single_series_and_panels(
+    tmp_path: Path,
+) -> None:
+    found = benchmark("preprocessing", "--folder", str(tmp_path))
+    assert {row["choice"] for row in found["rows"]} == {"scale", "anchor"}
+    never = next(row for row in found["rows"] if row["alternative"] == "never")
+    assert never["choice"] == "anchor"
+    assert never["single_ratio"] > 1
+    assert never["panel_ratio"] > 1

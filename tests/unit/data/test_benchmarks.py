@@ -117,7 +117,9 @@ def test_a_model_that_fails_is_replaced_by_the_seasonal_naive_and_it_is_said(
 def test_models_are_fitted_on_training_parts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths: list[int] = []
 
-    def fit(_name: str, _season: int, y_R: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    def fit(
+        _name: str, _season: int, y_R: np.ndarray[tuple[int], np.dtype[np.float64]], _rows: int
+    ) -> None:
         lengths.append(len(y_R))
         raise ValueError
 
@@ -130,14 +132,34 @@ def test_models_are_fitted_on_training_parts_only(monkeypatch: pytest.MonkeyPatc
 
 def test_many_series_are_fitted_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted: list[int] = []
+
+    def fit(*_: object) -> benchmarks._Model:
+        fitted.append(1)
+        return benchmarks._Model(fitted=None, first=0, scale=1.0)
+
     monkeypatch.setattr(benchmarks, "MOST_REFITTED_SERIES", 1)
-    monkeypatch.setattr(benchmarks, "_fit_model", lambda *_: fitted.append(1))
+    monkeypatch.setattr(benchmarks, "_fit_model", fit)
     monkeypatch.setattr(benchmarks, "_step_forward", lambda _m, y_R, h: np.repeat(y_R[-1], h))
     report = forecast_benchmarks(_prepared(panel_of(wave(120), wave(110))))
     assert len(fitted) == 2 * 2
     assert np.concatenate(report.losses["theta"]) == pytest.approx(
         np.concatenate(report.losses["naive"])
     )
+
+
+@pytest.mark.parametrize("refitted", [1, 100])
+def test_a_model_of_the_last_rows_keeps_the_phase_of_the_season_as_it_is_carried_on(
+    monkeypatch: pytest.MonkeyPatch, refitted: int
+) -> None:
+    season = np.array([30.0, 5.0, 1.0, 0.0, 2.0, 4.0, 9.0, 3.0, 8.0, 20.0, 15.0, 7.0])
+    noise = np.random.default_rng(0).normal(scale=0.5, size=(2, 240))
+    grows = np.linspace(1, 3, 240)  # so that the scale of later folds is another
+    monkeypatch.setattr(benchmarks, "FEWEST_MODEL_ROWS", 100)
+    monkeypatch.setattr(benchmarks, "MOST_MODEL_ROWS", 200)
+    monkeypatch.setattr(benchmarks, "MOST_REFITTED_SERIES", refitted)
+    ys = [grows * (100 + np.tile(season, 20) + e) for e in noise]
+    report = forecast_benchmarks(_prepared(panel_of(*ys, season=12)))
+    assert max(np.concatenate(report.losses["auto_ets"])) < 1
 
 
 def test_a_season_too_long_for_ets_is_said_to_be_left_out() -> None:

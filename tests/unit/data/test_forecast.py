@@ -61,7 +61,8 @@ def test_a_predictor_sees_windows_that_end_with_the_origin() -> None:
 
     forecast(predict, prepared, prepared.folds[0], 8)
     origin = int(prepared.folds[0].origins_O[0])
-    assert (seen[0][0] == prepared.scaled_RF[origin - 7 : origin + 1]).all()
+    scaled_RF = prepared.scaled_of(prepared.folds[0])
+    assert (seen[0][0] == scaled_RF[origin - 7 : origin + 1]).all()
     assert seen[0].dtype == np.float32
 
 

@@ -104,3 +104,14 @@ def test_a_recursive_strategy_is_advised_only_where_it_would_leave_fewer_outputs
         with pytest.raises(SpecError) as refusal:
             prepare(asked, MONTHS)
         assert ("task.strategy=recursive" in str(refusal.value)) is advised
+
+
+def test_each_fold_is_transformed_by_what_its_own_training_part_tells() -> None:
+    grows = np.linspace(1, 4, 144) * np.random.default_rng(0).normal(size=144)
+    prepared = prepare(study(task__transform="none"), panel_of(grows))
+    parts = (*prepared.folds, prepared.test)
+    assert len(prepared.transforms) == len(prepared.scaled) == len(parts)
+    for fold in parts:
+        end = int(fold.train_ends_S[0])
+        assert prepared.transform_of(fold).scale_SF[0, 0] == pytest.approx(grows[:end].std())
+        assert prepared.scaled_of(fold)[:end].std() == pytest.approx(1, rel=1e-5)

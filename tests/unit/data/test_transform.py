@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from hpo.data.panel import Panel
-from hpo.data.season import has_season, level_wanders, seasonal_indices, swing_grows
+from hpo.data.season import (
+    has_season,
+    level_wanders,
+    log_gain,
+    seasonal_indices,
+    shrunken_indices,
+)
 from hpo.data.transform import choose, fit
 from hpo.errors import DataError, SpecError
 from tests.unit.data.panels import panel_of, wave
@@ -33,16 +39,47 @@ def test_auto_adjusts_a_season() -> None:
     assert choose(panel, _ends(panel, 300), "auto") == "deseasonalise"
 
 
-def test_auto_takes_the_log_where_the_swing_grows_with_the_level() -> None:
+def test_auto_takes_the_log_where_changes_grow_with_the_level() -> None:
     growth = np.exp(0.02 * np.arange(144) + 0.2 * wave(144))
     panel = panel_of(growth, season=12)
     assert choose(panel, _ends(panel, 100), "auto") == "log+deseasonalise+difference"
 
 
-def test_auto_follows_the_majority_of_a_panel() -> None:
+def test_auto_takes_the_level_off_a_panel_where_most_series_wander() -> None:
     walks = [1000 + _noise(300, s).cumsum() for s in range(3)]
     panel = panel_of(*walks, _noise(300, 9), _noise(300, 11))
     assert choose(panel, _ends(panel, 250), "auto") == "difference"
+
+
+def test_auto_takes_the_log_of_a_panel_by_the_likelihood_of_all_its_series() -> None:
+    grows = [np.exp(0.02 * np.arange(150) + 0.1 * _noise(150, s).cumsum()) for s in range(2)]
+    steady = [100 + _noise(150, s) for s in range(3, 8)]  # to which the log hardly matters
+    panel = panel_of(*grows, *steady)
+    assert "log" in choose(panel, _ends(panel, 120), "auto")
+    assert "log" not in choose(panel_of(*steady), _ends(panel, 120)[:5], "auto")
+
+
+@pytest.mark.parametrize(("seasonal", "chosen"), [(1, True), (0, False)])
+def test_auto_adjusts_a_panel_where_one_series_in_ten_has_a_season(
+    seasonal: int, chosen: bool
+) -> None:
+    quiet = [[s, *_noise(149, s)] for s in range(10 - seasonal)]
+    assert not any(has_season(np.array(y[:120]), 12) for y in quiet)
+    panel = panel_of(*[wave(150) - 10 + 0.2 * _noise(150)] * seasonal, *quiet, season=12)
+    assert ("deseasonalise" in choose(panel, _ends(panel, 120), "auto")) == chosen
+
+
+def test_in_a_panel_each_series_decides_whether_it_is_adjusted() -> None:
+    panel = panel_of(wave(150) + 0.2 * _noise(150), 10 + _noise(150, 1), season=12)
+    seasonal_SM = fit(panel, _ends(panel, 120), "deseasonalise").seasonal_SM
+    assert np.abs(seasonal_SM[0]).max() > 0.5
+    assert (seasonal_SM[1] == 0).all()
+
+
+def test_a_single_series_is_adjusted_where_it_is_asked_for() -> None:
+    panel = panel_of(wave(30), season=12)
+    assert not has_season(panel.values_RF[:25, 0], 12)
+    assert np.abs(fit(panel, _ends(panel, 25), "deseasonalise").seasonal_SM).max() > 0.5
 
 
 def test_auto_looks_at_training_parts_only() -> None:
@@ -97,6 +134,22 @@ def test_with_difference_the_size_of_a_step_is_one() -> None:
     assert np.square(np.diff(scaled[:400, 0])).mean() == pytest.approx(1, rel=1e-3)
 
 
+def test_with_difference_the_steps_of_a_panel_keep_their_share_of_the_deviation() -> None:
+    walks = [_noise(500, s).cumsum() for s in range(3)]
+    panel = panel_of(
+        *walks, 1e3 * (5 * wave(500) + 0.01 * _noise(500, 4)), [7.0] * 400 + [8.0] * 100
+    )
+    ends_S = _ends(panel, 400)
+    transform = fit(panel, ends_S, "difference")
+    scaled_R = transform.apply(panel)[:, 0]
+    parts = [scaled_R[start:end] for start, end in zip(panel.starts_S, ends_S, strict=False)]
+    steps = [np.sqrt(np.square(np.diff(part)).mean()) for part in parts[:4]]
+    assert np.median(steps) == pytest.approx(1, rel=1e-3)
+    deviations = [part.std() for part in parts[:4]]
+    assert deviations == pytest.approx([deviations[0]] * 4, rel=1e-3)
+    assert transform.scale_SF[4, 0] == 1
+
+
 def test_a_training_part_without_change_keeps_a_scale_of_one() -> None:
     panel = panel_of([5.0] * 30 + [6.0, 7.0], x=[1.0] * 30 + [2.0, 3.0])
     for steps in ("none", "difference", "log"):
@@ -133,6 +186,20 @@ def test_classical_indices_of_a_trend_and_a_season_are_the_season() -> None:
     assert seasonal_indices(y[:5], 3).tolist() == [0, 0, 0]
 
 
+def test_indices_shrink_by_what_noise_makes_of_them() -> None:
+    season = np.sin(2 * np.pi * np.arange(12) / 12)
+    y = np.tile(season, 10)
+    assert shrunken_indices(y, 12) == pytest.approx(seasonal_indices(y, 12))
+    left = []
+    for seed in range(50):
+        noise = _noise(120, seed)
+        classical, shrunken = seasonal_indices(noise, 12), shrunken_indices(noise, 12)
+        left.append(np.square(shrunken).sum() / np.square(classical).sum())
+        assert (shrunken * classical >= 0).all()
+    assert np.mean(left) < 0.2
+    assert shrunken_indices(y[:20], 12).tolist() == [0] * 12
+
+
 def test_a_trend_is_not_taken_for_a_season() -> None:
     assert not has_season(np.arange(200.0) + 0.1 * _noise(200), 12)
     assert not has_season(_noise(2000).cumsum(), 12)
@@ -146,7 +213,14 @@ def test_the_level_test_errs_on_stationary_noise_about_once_in_twenty() -> None:
     assert all(level_wanders(_noise(400, seed).cumsum()) for seed in range(20))
 
 
-def test_a_swing_that_does_not_grow_needs_no_log() -> None:
-    assert not swing_grows(wave(200, trend=0.5), 12)
-    assert not swing_grows(wave(200) - 20, 12)
-    assert swing_grows(np.exp(0.02 * np.arange(200)) * wave(200), 12)
+def test_the_log_gains_where_changes_grow_with_the_level_alone() -> None:
+    assert log_gain(np.exp(0.02 * np.arange(200)) * (10 + _noise(200)), 12) > 10
+    assert log_gain(100 + np.arange(200.0) + _noise(200), 12) < -10
+    assert log_gain(wave(200, trend=0.5) + 0.3 * _noise(200), 12) < -10
+    assert abs(log_gain(1000 + _noise(200), 1)) < 1
+
+
+def test_the_log_gains_nothing_on_constant_or_few_values() -> None:
+    assert log_gain(np.full(100, 7.0), 12) == 0
+    assert log_gain(np.exp(np.arange(5.0)), 1) == 0
+    assert log_gain(np.exp(0.1 * np.arange(100)), 1) > 1_000
