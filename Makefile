@@ -18,7 +18,8 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 PYTEST := $(CURDIR)/$(BIN)/pytest -n 3  # of two cores: real processes are waited for
 
-.PHONY: install run test lint wheel sanitize bench evidence evidence-of-speed evidence-of-service
+.PHONY: install run test lint wheel sanitize bench evidence \
+evidence-of-speed evidence-of-service evidence-of-method
 
 install: $(VENV)/installed
 
@@ -41,8 +42,8 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/profile_study.py
 	$(BIN)/python benchmarks/service.py --workers 1,8 --databases PostgreSQL
 
-# The numbers that the pages in docs/evidence rest on: an hour and a half.
-evidence: evidence-of-speed evidence-of-service
+# The numbers that the pages in docs/evidence rest on: some hours, kept in build/ as they come.
+evidence: evidence-of-speed evidence-of-service evidence-of-method
 
 EVIDENCE := docs/evidence/speed
 AS_AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
@@ -65,6 +66,19 @@ evidence-of-service: $(VENV)/installed-dev
 	mkdir -p $(SERVICE_EVIDENCE)
 	$(BIN)/python benchmarks/service.py > $(SERVICE_EVIDENCE)/shared-studies.txt
 	$(BIN)/python benchmarks/killed_workers.py > $(SERVICE_EVIDENCE)/killed-workers.txt
+
+METHOD_EVIDENCE := docs/evidence/method
+evidence-of-method: $(VENV)/installed-dev
+	mkdir -p $(METHOD_EVIDENCE)
+	$(BIN)/python benchmarks/truth.py > $(METHOD_EVIDENCE)/truth.txt
+	$(BIN)/python benchmarks/landscapes.py > $(METHOD_EVIDENCE)/landscapes.txt
+	$(BIN)/python benchmarks/alpha_rule.py > $(METHOD_EVIDENCE)/alpha-rule.txt
+	$(BIN)/python benchmarks/grown_starts.py > $(METHOD_EVIDENCE)/grown-starts.txt
+	$(BIN)/python benchmarks/rivals.py > $(METHOD_EVIDENCE)/rivals.txt
+	$(BIN)/python benchmarks/preprocessing.py > $(METHOD_EVIDENCE)/m3-preprocessing.txt
+	$(BIN)/python benchmarks/preprocessing.py --sets m3 --metric smape \
+	--only log,season,anchor,fitted,scale > $(METHOD_EVIDENCE)/m3-steps.txt
+	$(BIN)/python benchmarks/m3.py > $(METHOD_EVIDENCE)/m3.txt
 
 # One file in dist/ for this system and kind of processor, and for Python 3.11 and all later ones.
 wheel: $(BIN)/python

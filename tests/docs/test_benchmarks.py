@@ -165,6 +165,27 @@ def test_searches_replay_a_landscape_that_was_trained_once(tmp_path: Path) -> No
     assert benchmark("landscapes", *words) == found
 
 
+def test_the_alpha_rule_is_put_to_the_test_on_landscapes(tmp_path: Path) -> None:
+    words = ("--folder", str(tmp_path / "landscapes"), "--truth", str(tmp_path), "--threads", "1")
+    found = benchmark("alpha_rule", *words)
+    assert len(found["summary"]) == 18  # three readings, six alphas
+    for rule in ("formula", "freedom", "strict"):
+        of_rule = [row for row in found["summary"] if row["rule"] == rule]
+        saved = [row["saved"] for row in of_rule]
+        assert saved == sorted(saved)  # a higher alpha leaves fewer networks
+        assert all(0 <= row["inside"] <= 1 for row in of_rule)
+
+
+def test_larger_networks_are_started_in_three_ways(tmp_path: Path) -> None:
+    found = benchmark("grown_starts", "--folder", str(tmp_path), "--threads", "1")
+    assert [row["start"] for row in found["summary"]] == ["fresh", "copied", "unheard"]
+    assert found["summary"][0]["error_ratio"] == found["summary"][0]["steps_ratio"] == 1.0
+
+
+def test_a_network_that_is_grown_forecasts_as_before() -> None:
+    assert run("-m", "doctest", "benchmarks/grown_starts.py") == ""
+
+
 def test_the_work_of_a_step_is_what_its_formula_says() -> None:
     assert run("-m", "doctest", "benchmarks/step_work.py") == ""
 

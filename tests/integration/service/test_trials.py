@@ -89,6 +89,7 @@ def test_a_trial_holds_its_slot_its_network_and_the_bound_in_force(database_url:
             "max_equal_cells": PREPARED.limit.samples // 4,
             "limit_cells": PREPARED.limit.samples // 4,
             "seen": [],
+            "running": [],
             "beside": [],
         },
     }
