@@ -125,7 +125,7 @@ def move(
         return Move(None, "its training or validation error is no positive number")
     told = in_words(gap)
     if gap.is_wide and gap.expected is None and smaller_is_worse:
-        return Move(None, f"{told}, but every smaller network forecasts worse")
+        return Move(None, f"{told}, but no smaller network forecasts as well")
     if gap.is_wide:
         higher = raised(alpha, most)
         if higher is None:

@@ -10,6 +10,7 @@ from hpo.service.answers import answer_of
 from hpo.service.claims import release
 from hpo.service.status import progress
 from hpo.service.taking import take
+from hpo.training.trainer import Examples, Loss, Shape, Weights
 from tests.integration.service.stage import (
     claim_of,
     end,
@@ -110,3 +111,61 @@ def test_a_ladder_goes_on_after_its_worker_was_stopped(sqlite_url: str, stopped_
         worker(database, FakeTrainer(), identity="bob").run()
         found = answer_of(database, "tiny")
     assert (found.state, found.cells) == ("done", (2,))
+
+
+class GappyTrainer(FakeTrainer):
+    """Its networks' error on the few windows that score a fold is three times that in training."""
+
+    def loss(self, shape: Shape, weights: Weights, samples: Examples, loss: Loss) -> float:  # noqa: ARG002
+        """3 on fewer than 16 windows, else 1."""
+        return 3.0 if len(samples.starts_N) < 16 else 1.0
+
+
+def test_the_answer_tells_the_climb_and_why_it_ended(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study("tiny", **LADDER))
+        worker(database, FakeTrainer()).run()
+        found = answer_of(database, "tiny")
+    assert [look.cells for look in found.ladder][:3] == [(3,), (4,), (6,)]
+    assert not any(look.pays for look in found.ladder)
+    assert all(look.over == (2,) for look in found.ladder)
+    [reason] = [reason for reason in found.reasons if reason.startswith("The ladder")]
+    assert reason.startswith("The ladder ended at 1 layer of 2 cells after")
+    assert "second layer does not pay" in reason
+    assert [phase.alpha for phase in found.alpha_path] == [found.alpha] == [2.0]
+    assert found.gap is not None
+    assert found.gap.ratio == pytest.approx(1.0)
+    assert not any("ended the search" in warning for warning in found.warnings)
+
+
+def test_a_wide_gap_raises_alpha_and_the_verdict_is_made_inside_its_bound(sqlite_url: str) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "search": {"sampler": "random"},
+        "budget": {"trials": 30},
+        "bound": {"rule": "freedom"},
+        "space": {"cells": [1, 8], "layers": [1, 1]},
+    }
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study("tiny", **sections))
+        worker(database, GappyTrainer()).run()
+        found = answer_of(database, "tiny")
+    alphas = [phase.alpha for phase in found.alpha_path]
+    assert alphas == sorted(alphas)
+    assert alphas[-1] == found.alpha > 2.0
+    assert found.bound is not None
+    assert found.weights is not None
+    assert found.weights <= found.bound.samples * 2 / found.alpha
+    assert found.gap is not None
+    assert found.gap.ratio == pytest.approx(3.0)
+    assert any("3.00 times its training error" in reason for reason in found.reasons)
+
+
+def test_a_ladder_that_its_budget_cuts_short_says_so(sqlite_url: str) -> None:
+    with opened(sqlite_url) as database:
+        submit(database, tiny_study("tiny", search={"sampler": "ladder"}, budget={"trials": 3}))
+        worker(database, FakeTrainer()).run()
+        found = answer_of(database, "tiny")
+    assert found.trials.complete == 3
+    assert "The ladder stood at 1 layer of 2 cells when the search ended after 3 of 3 trials." in (
+        found.reasons
+    )
