@@ -73,6 +73,8 @@ evidence-of-method: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/truth.py > $(METHOD_EVIDENCE)/truth.txt
 	$(BIN)/python benchmarks/landscapes.py > $(METHOD_EVIDENCE)/landscapes.txt
 	$(BIN)/python benchmarks/alpha_rule.py > $(METHOD_EVIDENCE)/alpha-rule.txt
+	$(BIN)/python benchmarks/oil_and_gdp.py > $(METHOD_EVIDENCE)/oil-and-gdp.txt
+	$(BIN)/python benchmarks/method_figures.py
 	$(BIN)/python benchmarks/grown_starts.py > $(METHOD_EVIDENCE)/grown-starts.txt
 	$(BIN)/python benchmarks/rivals.py > $(METHOD_EVIDENCE)/rivals.txt
 	$(BIN)/python benchmarks/preprocessing.py > $(METHOD_EVIDENCE)/m3-preprocessing.txt

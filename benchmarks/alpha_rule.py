@@ -159,16 +159,21 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    """Run what the command line asks for and print it."""
-    options = parse(sys.argv[1:])
+def find(options: argparse.Namespace) -> Row:
+    """What each reading does to each series and teacher, and in short."""
     aside = Console(stderr=True)
     rows: list[Row] = []
     for name in track(options.series, console=aside, transient=True, disable=options.json):
         landscape = landscape_of(name, options, steps=options.steps)
         rows += rows_of(name, landscape, options.grid)
     teachers = teacher_rows(options.truth)
-    told = {"rows": rows, "teachers": teachers, "summary": summary(rows, teachers)}
+    return {"rows": rows, "teachers": teachers, "summary": summary(rows, teachers)}
+
+
+def main() -> int:
+    """Run what the command line asks for and print it."""
+    options = parse(sys.argv[1:])
+    told = find(options)
     tell(told, lambda: tables(told), as_json=options.json, narrowest=100)
     return 0
 

@@ -213,11 +213,17 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def replays_of(options: argparse.Namespace) -> Path:
+    """Where the replays of trainings of so many steps are kept."""
+    folder: Path = options.folder / f"replays-{options.steps}"
+    return folder
+
+
 def main() -> int:
     """Run what the command line asks for and print it."""
     options = parse(sys.argv[1:])
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    kept = Kept(options.folder / f"replays-{options.steps}", again=options.again)
+    kept = Kept(replays_of(options), again=options.again)
     watched = track(
         options.series, console=Console(stderr=True), transient=True, disable=options.json
     )

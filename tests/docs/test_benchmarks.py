@@ -182,6 +182,19 @@ def test_larger_networks_are_started_in_three_ways(tmp_path: Path) -> None:
     assert found["summary"][0]["error_ratio"] == found["summary"][0]["steps_ratio"] == 1.0
 
 
+def test_oil_and_gdp_are_compared_size_by_size(tmp_path: Path) -> None:
+    found = benchmark("oil_and_gdp", "--folder", str(tmp_path), "--threads", "1")
+    assert {row["series"] for row in found["rows"]} == {"gdp", "oil"}
+    assert all(row["share"] > 0 for row in found["rows"])
+    assert [row["se"] for row in found["rows"]].count(0) == 2  # the best size of each series
+
+
+def test_the_figures_of_the_evidence_are_drawn(tmp_path: Path) -> None:
+    files = benchmark("method_figures", "--out", str(tmp_path))["rows"]
+    assert [Path(file).name for file in files] == ["teachers.svg", "searches.svg", "alpha-rule.svg"]
+    assert all("<svg" in Path(file).read_text(encoding="utf-8") for file in files)
+
+
 def test_a_network_that_is_grown_forecasts_as_before() -> None:
     assert run("-m", "doctest", "benchmarks/grown_starts.py") == ""
 
