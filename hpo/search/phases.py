@@ -19,7 +19,7 @@ from hpo.search.rungs import climb_on, ladder_of, rung_of
 from hpo.search.space import to_candidate
 from hpo.sizing.bound import Limit, capacity, fits, parameters
 from hpo.sizing.gap import Gap, Phase, gap_of, move
-from hpo.sizing.growth import growth
+from hpo.sizing.growth import growth, pooled_noise
 from hpo.sizing.ladder import Climb
 from hpo.sizing.metric import score
 from hpo.sizing.resampling import bootstrap_means
@@ -178,6 +178,7 @@ def _smaller_is_worse(
         metric=task.metric,
         tolerance=0.0,
         rng=np.random.default_rng(prepared.study.search.seed),
+        noise=pooled_noise([shown.losses_SO for shown in known.values()], task.metric),
     ).pays
 
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpo.sizing.metric import score
+from hpo.sizing.growth import pooled_noise
 from hpo.sizing.resampling import Floats, Origins, paired_difference
 
 Z = 3.0
 FEWEST_ORIGINS = 8
 FEWEST_SEED_FREEDOM = 6
-FEWEST_TRIALS = 3
 
 
 def keep(
@@ -66,12 +65,7 @@ def seed_spread(trials: Sequence[Floats], metric: str) -> float:
     >>> seed_spread([losses_SO] * 3, "mae"), seed_spread([losses_SO] * 2, "mae")
     (1.0, inf)
     """
-    finite = [losses_SO for losses_SO in trials if np.isfinite(losses_SO).all()]
-    finite.sort(key=lambda losses_SO: float(losses_SO.mean()))
-    usable = finite[: max(FEWEST_TRIALS, (len(finite) + 1) // 2)]
-    freedom = sum(len(losses_SO) - 1 for losses_SO in usable)
-    if freedom < FEWEST_SEED_FREEDOM:
+    noise = pooled_noise(trials, metric)
+    if noise.freedom < FEWEST_SEED_FREEDOM:
         return float("inf")
-    scores = [score(losses_SO.mean(axis=1), metric) for losses_SO in usable]
-    squares = sum(float(((s - s.mean()) ** 2).sum()) for s in scores)
-    return float(np.sqrt(squares / freedom))
+    return float(np.sqrt(noise.variance))

@@ -15,7 +15,7 @@ from hpo.search.known import Known, KnownTrials
 from hpo.search.objective import origins_of
 from hpo.search.space import Params, distributions, to_candidate, tuned_names, values_of
 from hpo.sizing.bound import fits
-from hpo.sizing.growth import Growth, growth
+from hpo.sizing.growth import Growth, SeedNoise, growth, pooled_noise
 from hpo.sizing.ladder import Climb, Ladder, Look, Rung, Trials, climb
 from hpo.spec.study import Study
 
@@ -92,8 +92,9 @@ def climb_on(prepared: Prepared, ended: Sequence[FrozenTrial], known: KnownTrial
             numbers.setdefault(rung, trial.number)
     shown = {rung: known.get(number, NOT_WORTH_IT) for rung, number in numbers.items()}
 
-    def compare(over: Rung, rung: Rung) -> Look:
-        found = _growth(shown[over], shown[rung], prepared.folds, prepared.study)
+    def compare(over: Rung, rung: Rung, seen: Sequence[Rung]) -> Look:
+        noise = pooled_noise([shown[r].losses_SO for r in seen], prepared.study.task.metric)
+        found = _growth(shown[over], shown[rung], noise, prepared.folds, prepared.study)
         return Look(over=over, rung=rung, gain=found.gain, se=found.se, pays=found.pays)
 
     scores = {rung: float(of_rung.losses_SO.mean()) for rung, of_rung in shown.items()}
@@ -101,7 +102,9 @@ def climb_on(prepared: Prepared, ended: Sequence[FrozenTrial], known: KnownTrial
 
 
 @lru_cache(maxsize=1_000)  # every further rung is suggested by the whole climb up to it
-def _growth(small: Known, large: Known, folds: tuple[Fold, ...], study: Study) -> Growth:
+def _growth(
+    small: Known, large: Known, noise: SeedNoise, folds: tuple[Fold, ...], study: Study
+) -> Growth:
     return growth(
         small.losses_SO,
         large.losses_SO,
@@ -109,4 +112,5 @@ def _growth(small: Known, large: Known, folds: tuple[Fold, ...], study: Study) -
         metric=study.task.metric,
         tolerance=study.verdict.tolerance,
         rng=np.random.default_rng(study.search.seed),
+        noise=noise,
     )

@@ -73,7 +73,7 @@ def _confidence(race: Race, gains_BE: Floats, rng: np.random.Generator) -> float
     return max(CONFIDENCE, float(ndtr(np.quantile(luckiest_B, CONFIDENCE))))
 
 
-def sum_freedom(*parts: tuple[float, int]) -> float:
+def sum_freedom(*parts: tuple[float, float]) -> float:
     """Degrees of freedom of a sum of variances, each with its own: Welch and Satterthwaite.
 
     >>> sum_freedom((2.0, 4), (2.0, 4)), sum_freedom((3.0, 5), (0.0, 0))

@@ -41,10 +41,13 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """What is known of rungs: their scores (infinite where one could not be trained), and looks."""
+    """What is known of rungs: their scores (infinite where one could not be trained), and looks.
+
+    `compare` is asked for (the network to replace, the larger one, all that the climb has seen).
+    """
 
     scores: dict[Rung, float]
-    compare: Callable[[Rung, Rung], Look]
+    compare: Callable[[Rung, Rung, Sequence[Rung]], Look]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,7 @@ class _Climber:
     top: Rung
     looks: list[Look] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
+    seen: list[Rung] = field(default_factory=list)
 
     def climb(self) -> _Steps:
         """From the first network to the last that pays."""
@@ -243,7 +247,7 @@ class _Climber:
         return False
 
     def _look(self, rung: Rung) -> Look:
-        look = self.known.compare(self.top, rung)
+        look = self.known.compare(self.top, rung, tuple(self.seen))
         self.looks.append(look)
         return look
 
@@ -263,6 +267,7 @@ def climb(ladder: Ladder, known: Trials) -> Climb:
         if missing:
             ahead = [rung for rung in wanted.ahead if rung not in known.scores]
             return _climbed(climber, missing, ahead)
+        climber.seen += [rung for rung in dict.fromkeys(wanted.now) if rung not in climber.seen]
     return _climbed(climber, [], [])
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from hpo.sizing.growth import growth
+from hpo.sizing.growth import growth, pooled_noise
 from hpo.sizing.ladder import Climb, Ladder, Look, Rung, Trials, climb
 from hpo.sizing.resampling import Floats, Origins
 
@@ -44,7 +44,7 @@ class Landscape:
         """What the ladder may ask about."""
 
         @lru_cache(None)
-        def compare(over: Rung, rung: Rung) -> Look:
+        def compare(over: Rung, rung: Rung, seen: tuple[Rung, ...]) -> Look:
             found = growth(
                 self.losses[over],
                 self.losses[rung],
@@ -52,6 +52,7 @@ class Landscape:
                 metric="mae",
                 tolerance=0.0,
                 rng=np.random.default_rng(0),
+                noise=pooled_noise([self.losses[r] for r in seen], "mae"),
             )
             return Look(over=over, rung=rung, gain=found.gain, se=found.se, pays=found.pays)
 
