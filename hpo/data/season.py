@@ -10,6 +10,7 @@ SEASON_Z = 1.645  # 90 % two-sided
 KPSS_CRITICAL = 0.463  # 5 %
 FEWEST_FOR_KPSS = 10
 FEWEST_CHANGES = 10
+MOST_GAIN = 1.0  # nats a change
 
 
 def log_gain(y_R: Floats, season: int) -> float:
@@ -18,7 +19,8 @@ def log_gain(y_R: Floats, season: int) -> float:
     Of Box and Cox's (1964) profile likelihoods at 0 and 1, for normal changes from row to row (and
     season to season, where there are three seasons): n log(s / (g s')), s and s' the standard
     deviations of the changes of values and logs, g the geometric mean. 0 for too few or constant
-    values. Values must be positive. The unit of the values does not matter.
+    values. Values must be positive. The unit of the values does not matter. At most 1 nat a
+    change: a straight line, whose changes have no spread at all, does not outvote a whole panel.
 
     >>> round(log_gain(np.exp(np.array([0.0, 1.0, 0.0, 1.0] * 5)), 1), 1)  # 19 log(1.73 / 1.65)
     0.8
@@ -29,7 +31,8 @@ def log_gain(y_R: Floats, season: int) -> float:
         return 0.0
     least = np.finfo(np.float64).tiny
     spread, log_spread = (max(float(z_R.std()), least) for z_R in (changes_R, log_changes_R))
-    return len(changes_R) * float(np.log(spread) - log_R.mean() - np.log(log_spread))
+    gain = float(np.log(spread) - log_R.mean() - np.log(log_spread))
+    return len(changes_R) * min(max(gain, -MOST_GAIN), MOST_GAIN)
 
 
 def _changes(y_R: Floats, season: int) -> Floats:

@@ -27,7 +27,7 @@ ROUNDING = 1e-14  # of a float64, relative
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Transform:
-    """What was fitted on the first training parts; `apply` and `invert` change nothing in it.
+    """What was fitted on training parts; `apply` and `invert` change nothing in it.
 
     steps: "none" or log, deseasonalise, difference joined by "+" (standardising always happens).
     floor_S: the least value that the log is taken of. seasonal_SM: what each phase adds (on the

@@ -15,7 +15,7 @@ from hpo.data.prepare import Prepared
 from hpo.fitting.material import window_count
 from hpo.search.known import Known, KnownTrials
 from hpo.search.objective import origins_of
-from hpo.search.rungs import climb_on, ladder_of, rung_of
+from hpo.search.rungs import climb_on, rung_of
 from hpo.search.space import to_candidate
 from hpo.sizing.bound import Limit, capacity, fits, parameters
 from hpo.sizing.gap import Gap, Phase, gap_of, move
@@ -45,30 +45,28 @@ def standing(
 ) -> Standing:
     """Where the search stands after these trials, of which the complete ones are `known`.
 
-    `is_over`: no trial will follow, a phase that has begun ends with it.
+    `is_over`: no trial will follow. A phase that has begun ends with it, and alpha moves no more.
     """
     on_ladder = prepared.study.search.sampler == "ladder"
     path: list[Phase] = []
-    while True:
+    asked: float | None = None
+    while prepared.limit.rule != "off":
         climb = climb_on(prepared, ended, known) if on_ladder else None
-        seen = _phase(ended, climb, path, prepared.limit.alpha, is_over=is_over)
+        seen, is_whole = _phase(prepared, ended, climb, len(path))
         inside = [
-            trial
-            for trial in seen
-            if trial.number in known and fits(_cells(prepared, trial), prepared.limit)
+            t for t in seen if t.number in known and fits(_cells(prepared, t), prepared.limit)
         ]
-        if prepared.limit.rule == "off":
+        if not inside or not (is_whole or is_over):
             break
-        if not inside:
-            if is_over and path:  # nothing was tried after the last move
-                prepared = at_alpha(prepared, path[-1].alpha)
-            break
-        phase, alpha = _end_of_phase(prepared, inside, known, climb)
+        phase, asked = _end_of_phase(prepared, inside, known, climb, [p.alpha for p in path])
         path.append(phase)
-        if alpha is not None and alpha not in [before.alpha for before in path]:
-            prepared = at_alpha(prepared, alpha)
-        elif climb is not None:
+        if not is_whole or (asked is None and on_ladder):
             break
+        prepared = at_alpha(prepared, asked or phase.alpha)
+    if is_over and path and asked is not None:
+        prepared = at_alpha(prepared, path[-1].alpha)
+        path[-1] = replace(path[-1], reason=f"{path[-1].reason}, but the search has ended")
+    climb = climb_on(prepared, ended, known) if on_ladder else None
     return Standing(prepared=prepared, climb=climb, path=tuple(path))
 
 
@@ -98,28 +96,28 @@ def gap_of_trial(prepared: Prepared, trial: FrozenTrial, known: Known) -> Gap | 
 
 
 def _phase(
-    ended: Sequence[FrozenTrial],
-    climb: Climb | None,
-    path: Sequence[Phase],
-    alpha: float,
-    *,
-    is_over: bool,
-) -> list[FrozenTrial]:
-    """The trials up to the end of the phase after this path; none while it has not ended."""
+    prepared: Prepared, ended: Sequence[FrozenTrial], climb: Climb | None, phases: int
+) -> tuple[list[FrozenTrial], bool]:
+    """The trials of the phase that follows so many, and whether it has ended; none before it began.
+
+    Only those that it rests on, whatever came later: what was decided by it then stays decided.
+    """
     if climb is not None:
-        return list(ended) if climb.has_ended or is_over else []
-    begin, end = PHASE_TRIALS * len(path), PHASE_TRIALS * (len(path) + 1)
+        seen = [t for t in ended if rung_of(t.params, prepared) in climb.seen]
+        return (seen if climb.has_ended or phases == 0 else []), climb.has_ended
+    begin, end = PHASE_TRIALS * phases, PHASE_TRIALS * (phases + 1)
     numbers = {trial.number for trial in ended}
-    is_full = set(range(end)) <= numbers
     has_begun = max(numbers, default=-1) >= begin
-    has_moved = bool(path) and path[-1].alpha != alpha
-    if not (is_full or (is_over and (has_begun or has_moved))):
-        return []
-    return [trial for trial in ended if trial.number < end]
+    seen = [trial for trial in ended if trial.number < end]
+    return (seen if has_begun else []), set(range(end)) <= numbers
 
 
 def _end_of_phase(
-    prepared: Prepared, inside: Sequence[FrozenTrial], known: KnownTrials, climb: Climb | None
+    prepared: Prepared,
+    inside: Sequence[FrozenTrial],
+    known: KnownTrials,
+    climb: Climb | None,
+    tried: Sequence[float],
 ) -> tuple[Phase, float | None]:
     """The best of the trials inside the bound, and the alpha that its gap asks for."""
     study, limit = prepared.study, prepared.limit
@@ -128,8 +126,9 @@ def _end_of_phase(
     moved = move(
         limit.alpha,
         gap,
-        smaller_is_worse=_smaller_is_worse(prepared, best, inside, known),
-        at_the_bound=_is_at_the_bound(prepared, cells, climb),
+        smaller_is_worse=lambda: _smaller_is_worse(prepared, best, inside, known),
+        at_the_bound=at_the_bound(cells, limit),
+        tried=tried,
         least=study.bound.alpha_min,
         most=study.bound.alpha_max,
         leaves_a_network=lambda alpha: fits(
@@ -178,7 +177,7 @@ def _smaller_is_worse(
         metric=task.metric,
         tolerance=0.0,
         rng=np.random.default_rng(prepared.study.search.seed),
-        noise=pooled_noise([shown.losses_SO for shown in known.values()], task.metric),
+        noise=pooled_noise([known[trial.number].losses_SO for trial in inside], task.metric),
     ).pays
 
 
@@ -190,13 +189,6 @@ def at_the_bound(cells: tuple[int, ...], limit: Limit) -> bool:
     (True, False)
     """
     return not fits(tuple(c + max(1, c // 10) for c in cells), limit)
-
-
-def _is_at_the_bound(prepared: Prepared, cells: tuple[int, ...], climb: Climb | None) -> bool:
-    if climb is None or len(set(cells)) > 1:
-        return at_the_bound(cells, prepared.limit)
-    wider = ladder_of(prepared).widths(cells[0])
-    return bool(wider) and not fits((wider[0],) * len(cells), prepared.limit)
 
 
 def _cells(prepared: Prepared, trial: FrozenTrial) -> tuple[int, ...]:

@@ -76,7 +76,8 @@ def rung_of(params: Mapping[str, Any], prepared: Prepared) -> Rung | None:
     """The rung that a trial stands on; None where its values are not those of a ladder."""
     setting = []
     for name, of_name in tuned_values(prepared).items():
-        places = [p for p, v in enumerate(of_name) if math.isclose(v, params[name], rel_tol=1e-9)]
+        value = params.get(name, math.nan)  # a trial of another tool's may have none
+        places = [p for p, v in enumerate(of_name) if math.isclose(v, value, rel_tol=1e-9)]
         if not places:
             return None
         setting.append(places[0])

@@ -91,7 +91,8 @@ def values_of(distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, IntDistribution):
         return list(range(int(low), int(high) + 1))
     spaced = np.geomspace if distribution.log else np.linspace
-    return [min(max(float(v), low), high) for v in dict.fromkeys(spaced(low, high, num=GRID_RATES))]
+    values = (min(max(float(v), low), high) for v in spaced(low, high, num=GRID_RATES))
+    return list(dict.fromkeys(values))  # one where low is high, whatever geomspace rounds it to
 
 
 def first_guesses(prepared: Prepared) -> list[Params]:

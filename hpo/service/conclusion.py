@@ -11,6 +11,7 @@ from hpo.errors import StudyFailed
 from hpo.search.importance import importance
 from hpo.search.importance import in_words as importance_in_words
 from hpo.search.objective import Train
+from hpo.search.phases import at_the_bound
 from hpo.service import results, studies
 from hpo.service.advice import about_weights, advice, engines_that_differ
 from hpo.service.course import Course
@@ -20,7 +21,6 @@ from hpo.service.status import progress
 from hpo.sizing.bound import (
     UNBOUNDED,
     degrees_of_freedom,
-    fits,
     largest_equal_cells,
     parameters,
 )
@@ -71,7 +71,7 @@ def _why_no_trial(database: Database, stored: studies.Stored) -> str:
     counts = progress(database, stored.name).trials
     ended = f"before the {stored.closed_by} " if stored.closed_by else ""
     return (
-        f"no trial was completed {ended}({counts.pruned} pruned, {counts.infeasible} infeasible);"
+        f"{studies.NO_TRIAL} {ended}({counts.pruned} pruned, {counts.infeasible} infeasible);"
         " allow more trials or time, or lower learning rates"
     )
 
@@ -202,7 +202,6 @@ def _test_scores(errors: Mapping[str, Sequence[Losses]], spec: Study) -> dict[st
 def _bound(prepared: Prepared, chosen: Entrant) -> BoundInForce:
     limit = prepared.limit
     most = largest_equal_cells(1, limit)
-    larger = tuple(c + max(1, c // 10) for c in chosen.cells)
     return BoundInForce(
         rule=limit.rule,
         samples=limit.samples,
@@ -210,5 +209,5 @@ def _bound(prepared: Prepared, chosen: Entrant) -> BoundInForce:
         outputs=limit.outputs,
         alpha=limit.alpha,
         max_cells=None if most == UNBOUNDED else most,
-        hit=not fits(larger, limit),
+        hit=at_the_bound(chosen.cells, limit),
     )

@@ -79,24 +79,24 @@ def about_climb(climb: Climb, trials: int, budget: int) -> str:
 def about_path(path: Sequence[Phase]) -> tuple[str, ...]:
     """The best network inside the bound of each alpha, and what its gap made of that.
 
-    Phases in a row with the same best network are told as one.
+    Phases in a row with the same best network are told as one, with what came of the last.
 
     >>> from dataclasses import replace
     >>> same = dict(bound=28, cells=(3,), score=0.4, gap=None)
     >>> at_2 = Phase(alpha=2.0, reason="alpha rises to 3", **same)
-    >>> at_3, at_5 = replace(at_2, alpha=3.0), replace(at_2, alpha=5.0)
-    >>> about_path([at_2, at_3, at_5])
-    ('At alpha 2 the best network tried is 1 layer of 3 cells: alpha rises to 3, and so on to 5.',)
-    >>> about_path([at_2, replace(at_3, cells=(2,), reason="its gap is usual")])[1]
-    'At alpha 3 the best network tried is 1 layer of 2 cells: its gap is usual.'
+    >>> at_3 = replace(at_2, alpha=3.0, reason="its gap is as usual")
+    >>> about_path([at_2, at_3])
+    ('At alpha 2 and 3 the best network tried is 1 layer of 3 cells: its gap is as usual.',)
+    >>> about_path([at_2, replace(at_3, cells=(2,))])[0]
+    'At alpha 2 the best network tried is 1 layer of 3 cells: alpha rises to 3.'
     """
     told = []
     for cells, alike in groupby(path, key=lambda phase: phase.cells):
-        first, *others = alike
-        alphas = dict.fromkeys(phase.alpha for phase in others)
-        on = f", and so on to {others[-1].alpha:g}" if len(alphas) > 1 else ""
-        at, size = f"{first.alpha:g}", size_in_words(cells)
-        told.append(f"At alpha {at} the best network tried is {size}: {first.reason}{on}.")
+        phases = list(alike)
+        *first, last = dict.fromkeys(f"{phase.alpha:g}" for phase in phases)
+        at = f"{', '.join(first)} and {last}" if first else last
+        size, reason = size_in_words(cells), phases[-1].reason
+        told.append(f"At alpha {at} the best network tried is {size}: {reason}.")
     return tuple(told)
 
 

@@ -17,6 +17,7 @@ from hpo.service.taking import AT_WORK
 from hpo.spec.answer import Answer, State
 from hpo.spec.study import Study
 
+NO_TRIAL = "no trial was completed"  # so begins why such a study failed
 ENDED = ("done", "cancelled", "failed")
 DELETED = "deleted"  # the state of a study that is not there any more
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hpo.errors import DatabaseError, StudyConflict, StudyFailed
 from hpo.service.database import Database, now, without_password
-from hpo.service.studies import Stored, find, find_or_none
+from hpo.service.studies import NO_TRIAL, Stored, find, find_or_none
 from hpo.service.study_data import StudyData
 from hpo.service.tables import data as kept_data
 from hpo.service.tables import failures, slots, studies
@@ -107,7 +107,7 @@ def _reopen(database: Database, known: Stored) -> None:
         # Slots are locked before the study, as workers do: the other way round is a deadlock.
         locked = sa.select(slots).where(of_study).order_by(slots.c.number).with_for_update()
         rows = connection.execute(locked).all()
-        _refuse_spent(known, [row.outcome for row in rows if row.kind == "trial"])
+        _refuse_spent(known, {row.outcome for row in rows if row.kind == "trial"})
         reopened = connection.execute(
             studies.update()
             .where(studies.c.name == known.name, studies.c.state == "failed")
@@ -127,13 +127,19 @@ def _reopen(database: Database, known: Stored) -> None:
             )
 
 
-def _refuse_spent(known: Stored, outcomes: list[str | None]) -> None:
-    """Raise StudyFailed when every trial was tried and none is complete: it would fail again."""
-    if not set(outcomes) <= {"pruned", "infeasible"}:
+def _refuse_spent(known: Stored, outcomes: set[str | None]) -> None:
+    """Raise StudyFailed when all was tried and no trial is complete: it would fail again.
+
+    A ladder that ended by itself has tried all that it would; what it left was skipped.
+    """
+    ladder_ended = known.spec.search.sampler == "ladder" and not known.closed_by
+    tried = {"pruned", "infeasible"}
+    if ladder_ended and known.error.startswith(NO_TRIAL):
+        tried.add("skipped")
+    if not outcomes <= tried:
         return
     raise StudyFailed(
-        f"the study {known.name!r} failed with all of its {len(outcomes)} trials tried:"
-        f" {known.error}",
+        f"the study {known.name!r} failed with all that it would try: {known.error}",
         remedy=f"remove it with: hpo delete {known.name}, or choose another --name with more"
         " --trials or lower learning rates",
     )

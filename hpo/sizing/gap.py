@@ -5,7 +5,7 @@ per degree of freedom, is raised and the space cut. Between phases of a search, 
 Shapes: S seeds, F folds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import floor, log10
 from typing import NamedTuple
@@ -109,31 +109,35 @@ def move(
     alpha: float,
     gap: Gap | None,
     *,
-    smaller_is_worse: bool,
+    smaller_is_worse: Callable[[], bool],
     at_the_bound: bool,
     least: float,
     most: float,
     leaves_a_network: Callable[[float], bool],
+    tried: Collection[float] = (),
 ) -> Move:
     """What the gap of the best network inside the bound asks of alpha.
 
     Raised where the gap is wider than expected; where nothing is expected (too many weights), where
     it is significant and a smaller network is not worse in pairs. Lowered where the network is at
-    the bound, its gap is not wide and the study allows it (`least` below alpha).
+    the bound, its gap is not wide and the study allows it (`least` below alpha). An alpha that was
+    `tried` is not gone back to.
     """
     if gap is None:
         return Move(None, "its training or validation error is no positive number")
     told = in_words(gap)
-    if gap.is_wide and gap.expected is None and smaller_is_worse:
+    if gap.is_wide and gap.expected is None and smaller_is_worse():
         return Move(None, f"{told}, but no smaller network forecasts as well")
     if gap.is_wide:
         higher = raised(alpha, most)
         if higher is None:
             return Move(None, f"{told}; alpha is as high as it may rise ({most:g})")
+        if higher in tried:
+            return Move(None, f"{told}; alpha {higher:g} was tried before")
         if not leaves_a_network(higher):
             return Move(None, f"{told}; at alpha {higher:g} no network would be left")
         return Move(higher, f"{told}: alpha rises to {higher:g}")
-    if at_the_bound and (lower := lowered(alpha, least)) is not None:
+    if at_the_bound and (lower := lowered(alpha, least)) is not None and lower not in tried:
         return Move(lower, f"it is at the bound and {told}: alpha falls to {lower:g}")
     return Move(None, f"it is at the bound, yet {told}" if at_the_bound else told)
 

@@ -11,7 +11,13 @@ from scipy.special import stdtrit
 
 from hpo.sizing.gain import sum_freedom
 from hpo.sizing.metric import score
-from hpo.sizing.resampling import Floats, Origins, paired_difference, variance_freedom
+from hpo.sizing.resampling import (
+    Floats,
+    Origins,
+    block_count,
+    paired_difference,
+    variance_freedom,
+)
 
 CONFIDENCE = 0.99  # one-sided, of one look: a climb takes many
 FEWEST_POOLED = 3  # networks
@@ -74,7 +80,8 @@ def growth(
     times its standard error, which joins the block bootstrap over origins with the variance between
     seeds; degrees of freedom by Welch and Satterthwaite. Three seeds hardly tell a variance (99 %
     quantile at 2 degrees of freedom: 7.0): that of each network is moderated by the `noise` of all
-    (Smyth 2004), which counts as four degrees of freedom at most. Losses that are not finite are of
+    (Smyth 2004), which counts as four degrees of freedom at most. One block of origins shows no
+    gain: it cannot tell how far that is luck. Losses that are not finite are of
     a network that could not be trained: it never pays, and what can be trained pays over it.
 
     >>> origins = Origins(fold_O=np.zeros(40, int), series_O=np.zeros(40, int), horizon=1)
@@ -92,7 +99,8 @@ def growth(
     freedom = sum_freedom((origin_se**2, variance_freedom(origins)), *of_seeds)
     se = float(np.sqrt(origin_se**2 + sum(variance for variance, _ in of_seeds)))
     tolerated = tolerance * float(score(small_SO.mean(axis=1), metric).mean())
-    return Growth(gain, se, bool(gain > max(float(stdtrit(freedom, confidence)) * se, tolerated)))
+    least = max(float(stdtrit(freedom, confidence)) * se, tolerated)
+    return Growth(gain, se, bool(gain > least) and block_count(origins) > 1)
 
 
 def _seed_part(losses_SO: Floats, metric: str, noise: SeedNoise) -> tuple[float, float]:

@@ -8,12 +8,15 @@ tests/unit/sizing/test_ladder.py.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import isinf
 from typing import NamedTuple
 
 PATIENCE = 3  # widths in a row that do not pay
 GROWTH = 2**0.5  # from one width to the next
 TUNED_UP_TO = 4.0  # times the cells at which the setting was tuned; then it is looked at again
 ORDINALS = {2: "second", 3: "third"}
+WIDER = 1.1  # times the cells before, at the bound: else it is hardly another network
 SCOUT = 4.0  # times the cells of the last network that paid: is there something far above?
 
 
@@ -67,19 +70,38 @@ class Ladder:
     fits: Callable[[tuple[int, ...]], bool]
 
     def widths(self, above: int) -> list[int]:
-        """The widths above this one, in steps of about sqrt(2): 2, 3, 4, 6, 8, 11, 16, 23, ...
+        """The widths above this one, in steps of about sqrt(2), and last the most.
 
-        >>> ladder = Ladder(settings=(1,), start=(0,), layers=(1, 1), fewest=2, most=33,
+        >>> ladder = Ladder(settings=(1,), start=(0,), layers=(1, 1), fewest=2, most=40,
         ...                 fits=lambda cells: True)
         >>> ladder.widths(2)
-        [3, 4, 6, 8, 11, 16, 23, 32]
+        [3, 4, 6, 8, 11, 16, 23, 32, 40]
         """
         found, step = [], 0
-        while (width := round(2 * GROWTH**step)) <= self.most:
-            if width > max(above, self.fewest):
-                found.append(width)
+        while (width := round(2 * GROWTH**step)) < self.most:
+            found.append(width)
             step += 1
-        return list(dict.fromkeys(found))
+        return [w for w in dict.fromkeys([*found, self.most]) if w > max(above, self.fewest)]
+
+    def fitting_widths(self, above: int, layers: int) -> list[int]:
+        """Those within the bound for so many equal layers, and the largest that is, if it is wider.
+
+        Wider by a tenth at least.
+
+        >>> ladder = Ladder(settings=(1,), start=(0,), layers=(1, 2), fewest=2, most=64,
+        ...                 fits=lambda cells: sum(cells) <= 28)
+        >>> ladder.fitting_widths(8, layers=1), ladder.fitting_widths(8, layers=2)
+        ([11, 16, 23, 28], [11, 14])
+        """
+        widths = self.widths(above)
+        fitting = [w for w in widths if self.fits((w,) * layers)]
+        if len(fitting) < len(widths):
+            least = fitting[-1] if fitting else max(above, self.fewest)
+            between = range(widths[len(fitting)] - 1, least, -1)
+            widest = next((w for w in between if self.fits((w,) * layers)), least)
+            if widest >= WIDER * least:
+                fitting.append(widest)
+        return fitting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +110,7 @@ class Climb:
 
     `wanted`: rungs that must be known before it goes on, none when it has ended; `ahead`: those
     that may be wanted next. `top`: the network that paid last. `looks`: every comparison, in order;
-    `story`: why each part of the climb ended, in words.
+    `story`: why each part of the climb ended, in words. `seen`: all rungs that it rests on.
     """
 
     wanted: tuple[Rung, ...]
@@ -96,6 +118,7 @@ class Climb:
     top: Rung
     looks: tuple[Look, ...]
     story: tuple[str, ...]
+    seen: tuple[Rung, ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -132,10 +155,12 @@ class _Climber:
         yield _Wanted([self.top], [])
         yield from self._widen(small)
         for layers in range(fewest_layers + 1, most_layers + 1):
-            below = self.top
+            below, looks = self.top, len(self.looks)
             yield from self._deepen()
             if self.top == below:
-                self.story.append(f"a {ORDINALS.get(layers, f'{layers}th')} layer does not pay")
+                layer = f"{ORDINALS.get(layers, f'{layers}th')} layer"
+                tried = len(self.looks) > looks
+                self.story.append(f"a {layer} does not pay" if tried else f"no {layer} fits")
                 break
         return (yield from self._settle())
 
@@ -160,9 +185,11 @@ class _Climber:
         return self.top
 
     def _as_wide(self, width: int) -> tuple[int, ...]:
-        """The top's layers, none wider or all at least as wide as this."""
+        """The top's layers, none wider than this, or the widest as wide."""
         widest = max(self.top.cells)
-        return tuple(min(c, width) if width < widest else max(c, width) for c in self.top.cells)
+        if width < widest:
+            return tuple(min(c, width) for c in self.top.cells)
+        return tuple(width if c == widest else c for c in self.top.cells)
 
     def _tune(self, rung: Rung, *, also: Sequence[Rung] = ()) -> _Steps:
         """The best setting of a size: value by value, each to better neighbours while there are."""
@@ -173,8 +200,13 @@ class _Climber:
                 around = [_at(rung, place, rung.setting[place] + step) for step in (-1, 1)]
                 around = [r for r in around if 0 <= r.setting[place] < count]
                 yield _Wanted([*also, rung, *around], [])
-                rung = min([rung, *around], key=lambda r: self.known.scores[r])
+                rung = min([rung, *around], key=partial(self._rank, place))
         return rung
+
+    def _rank(self, place: int, rung: Rung) -> tuple[float, int]:
+        """Its score; of rungs that could not be trained the one with the lower value is first."""
+        score = self.known.scores[rung]
+        return score, rung.setting[place] if isinf(score) else 0
 
     def _widen(self, tuned: Rung) -> _Steps:
         """More cells in every layer, while some of the next few widths pays."""
@@ -213,8 +245,8 @@ class _Climber:
 
     def _wider(self, than: int) -> list[Rung]:
         layers = len(self.top.cells)
-        sizes = [(width,) * layers for width in self.ladder.widths(than)]
-        return [Rung(cells, self.top.setting) for cells in sizes if self.ladder.fits(cells)]
+        widths = self.ladder.fitting_widths(than, layers)
+        return [Rung((width,) * layers, self.top.setting) for width in widths]
 
     def _at_lower_rate(self, rung: Rung) -> list[Rung]:
         """The widest network also at the next lower rate: wide ones often need it."""
@@ -247,6 +279,9 @@ class _Climber:
         return False
 
     def _look(self, rung: Rung) -> Look:
+        for before in self.looks:  # the scout, on the way to it
+            if (before.over, before.rung) == (self.top, rung):
+                return before
         look = self.known.compare(self.top, rung, tuple(self.seen))
         self.looks.append(look)
         return look
@@ -278,4 +313,5 @@ def _climbed(climber: _Climber, wanted: Sequence[Rung], ahead: Sequence[Rung]) -
         top=climber.top,
         looks=tuple(climber.looks),
         story=tuple(climber.story),
+        seen=tuple(climber.seen),
     )

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from hpo.errors import StudyFailed
 from hpo.service import life, studies, trials
 from hpo.service.answers import answer_of
 from hpo.service.claims import release
 from hpo.service.status import progress
 from hpo.service.taking import take
-from hpo.training.trainer import Examples, Loss, Shape, Weights
+from hpo.training.trainer import Diverged, Examples, Loss, Shape, Weights
 from tests.integration.service.stage import (
     claim_of,
     end,
@@ -169,3 +170,16 @@ def test_a_ladder_that_its_budget_cuts_short_says_so(sqlite_url: str) -> None:
     assert "The ladder stood at 1 layer of 2 cells when the search ended after 3 of 3 trials." in (
         found.reasons
     )
+
+
+def test_a_ladder_on_which_nothing_can_be_trained_is_not_tried_again(sqlite_url: str) -> None:
+    def diverge(shape: Shape) -> None:
+        raise Diverged(f"{shape.cells} cells diverge")
+
+    study = tiny_study("tiny", **LADDER)
+    with opened(sqlite_url) as database:
+        submit(database, study)
+        worker(database, FakeTrainer(before=diverge)).run()
+        assert studies.state(database, "tiny") == "failed"
+        with pytest.raises(StudyFailed, match="failed with all that it would try"):
+            submit(database, study)

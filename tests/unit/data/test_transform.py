@@ -223,4 +223,11 @@ def test_the_log_gains_where_changes_grow_with_the_level_alone() -> None:
 def test_the_log_gains_nothing_on_constant_or_few_values() -> None:
     assert log_gain(np.full(100, 7.0), 12) == 0
     assert log_gain(np.exp(np.arange(5.0)), 1) == 0
-    assert log_gain(np.exp(0.1 * np.arange(100)), 1) > 1_000
+    assert log_gain(np.exp(0.1 * np.arange(100)), 1) == 99  # exponential: the most, 1 a change
+
+
+def test_one_straight_line_does_not_decide_the_log_of_a_panel() -> None:
+    line = log_gain(np.linspace(1.0, 200.0, 100), 1)
+    walks = [np.exp(np.cumsum(0.05 * _noise(100))) for _ in range(20)]
+    assert line < 0 < sum(log_gain(y_R, 1) for y_R in walks)
+    assert line + sum(log_gain(y_R, 1) for y_R in walks) > 0

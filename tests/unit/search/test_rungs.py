@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -176,8 +177,10 @@ def test_other_samplers_end_a_phase_with_every_twelfth_trial() -> None:
         trials.append(trial(prepared, params, number))
         shown[number] = known(prepared, 1.0, gap=3.0)
     assert alphas == [2.0] * 12 + [3.0] * 12 + [5.0] * 12
-    at_end = standing(prepared, trials, shown, is_over=True).path  # of what was tried by then
-    assert [phase.alpha for phase in at_end] == [2.0, 3.0, 5.0, 7.0, 10.0]
+    at_end = standing(prepared, trials, shown, is_over=True)
+    assert [phase.alpha for phase in at_end.path] == [2.0, 3.0, 5.0]
+    assert at_end.path[-1].reason.endswith("alpha rises to 7, but the search has ended")
+    assert at_end.prepared.limit.alpha == 5.0  # nothing was tried at 7
 
 
 def test_a_phase_waits_for_its_trials_and_ends_with_the_search() -> None:
@@ -199,3 +202,44 @@ def test_a_bound_that_is_off_has_no_alpha_to_move() -> None:
     assert found.path == ()
     assert math.isfinite(prepared.limit.alpha)
     assert not at_the_bound((64,), prepared.limit)
+
+
+def test_what_a_phase_decided_stays_decided_whatever_comes_later() -> None:
+    for seed in range(5):
+        prepared = tiny_prepared(rows=60, search={"sampler": "random", "seed": seed})
+        trials: list[FrozenTrial] = []
+        shown: dict[int, Known] = {}
+        told: list[list[str]] = []
+        for number in range(3 * PHASE_TRIALS):
+            now_at = standing(prepared, trials, shown)
+            told.append([phase.reason for phase in now_at.path])
+            [params] = suggest_together(now_at.prepared, trials, [number])
+            trials.append(trial(prepared, params, number))
+            shown[number] = known(prepared, 1.0 + 0.02 * (number % 5), gap=1.5, seed=number)
+        for earlier, later in pairwise(told):
+            assert later[: len(earlier)] == earlier
+
+
+@pytest.mark.parametrize("value", [5e-4, 0.003, 0.02, 0.05])
+def test_a_pair_of_equal_values_is_one_value(value: float) -> None:
+    prepared = prepared_for(space={"weight_decay": [value, value]})
+    assert tuned_values(prepared)["weight_decay"] == [value]
+    trials, _ = searched(prepared, {2: 1.0})
+    assert len(trials) < 20
+
+
+def test_rates_that_all_diverge_are_left_for_lower_ones() -> None:
+    prepared = prepared_for(space={"learning_rate": [1e-5, 10.0]})
+    trials: list[FrozenTrial] = []
+    shown: dict[int, Known] = {}
+    while True:
+        climb = climb_on(prepared, trials, shown)
+        if climb.has_ended:
+            break
+        for rung in climb.wanted:
+            params = params_of(rung, prepared)
+            if params["learning_rate"] < 2e-3:
+                shown[len(trials)] = known(prepared, 1.0, seed=len(trials))
+            trials.append(trial(prepared, params, len(trials)))
+    assert len(shown) > 3
+    assert tuned_values(prepared)["learning_rate"][climb.top.setting[0]] < 2e-3

@@ -1,5 +1,7 @@
 """The gap between validation and training error, and the moves of alpha that it asks for."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -18,15 +20,17 @@ def moved(
     at_the_bound: bool = False,
     least: float = 2.0,
     leaves: float = 10.0,
+    tried: Sequence[float] = (),
 ) -> Move:
     return move(
         alpha,
         gap,
-        smaller_is_worse=smaller_is_worse,
+        smaller_is_worse=lambda: smaller_is_worse,
         at_the_bound=at_the_bound,
         least=least,
         most=10.0,
         leaves_a_network=lambda higher: higher <= leaves,
+        tried=tried,
     )
 
 
@@ -114,6 +118,14 @@ def test_at_the_bound_with_a_small_gap_alpha_falls_where_the_study_allows_it() -
     stays = moved(USUAL, at_the_bound=True)
     assert stays.alpha is None
     assert stays.reason.startswith("it is at the bound, yet it forecasts with 1.20 times")
+
+
+def test_alpha_does_not_go_back_to_where_it_was() -> None:
+    assert moved(USUAL, alpha=3.0, at_the_bound=True, least=1.0).alpha == 2.0
+    assert moved(USUAL, alpha=3.0, at_the_bound=True, least=1.0, tried=[2.0]).alpha is None
+    stays = moved(WIDE, tried=[3.0])
+    assert stays.alpha is None
+    assert stays.reason.endswith("alpha 3 was tried before")
 
 
 def test_alpha_goes_through_1_2_3_5_7_in_every_decade() -> None:

@@ -96,6 +96,11 @@ def needs(cells: int, *, rate: int = 2) -> Level:
     return level
 
 
+def steep(rung: Rung) -> float:
+    """Every cell pays."""
+    return 10.0 - 0.3 * sum(rung.cells)
+
+
 def test_the_first_rungs_are_one_layer_of_2_and_3_cells_and_the_rates_beside_the_middle() -> None:
     found = climb(ladder(), Landscape(flat).known())
     assert found.wanted == (
@@ -186,3 +191,22 @@ def test_a_rung_that_cannot_be_trained_is_stepped_over() -> None:
             if rung.cells == (3,):
                 landscape.losses[rung][:] = np.inf
     assert sum(found.top.cells) >= 4
+
+
+def test_the_largest_network_within_the_bound_is_tried_too() -> None:
+    assert climbed(Landscape(steep), ladder(layers=(1, 1), bound=28)).top.cells == (28,)
+    assert climbed(Landscape(steep), ladder(layers=(1, 1), most=28)).top.cells == (28,)
+
+
+def test_a_layer_that_does_not_fit_is_not_said_not_to_pay() -> None:
+    found = climbed(Landscape(steep), ladder(bound=28))
+    assert "no second layer fits" in found.story
+    assert "a second layer does not pay" in climbed(Landscape(flat, seed=1), ladder()).story
+
+
+def test_no_look_is_taken_twice() -> None:
+    def level(rung: Rung) -> float:
+        return 1.0 if sum(rung.cells) < 8 else 0.5
+
+    looks = climbed(Landscape(level), ladder()).looks
+    assert len({(look.over, look.rung) for look in looks}) == len(looks)
