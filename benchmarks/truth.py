@@ -65,9 +65,8 @@ def answer_of(question: Question, threads: int) -> Row:
 
 def run_case(case: Case, options: argparse.Namespace, kept: Kept) -> Row:
     """Ask about one case, and judge the answer by the truth."""
-    question = question_of(case, options.values)
-    answer = kept.get(f"{case.name}.answer.{options.tag}", lambda: _answer(case, question, options))
-    judged = _judged(case, question, answer, options, kept) if case.justified else {}
+    answer = kept.get(f"{case.name}.answer.{options.tag}", lambda: _answer(case, options))
+    judged = _judged(case, answer, options, kept) if case.justified else {}
     return {
         "case": case.name,
         "kind": case.kind,
@@ -83,10 +82,10 @@ def run_case(case: Case, options: argparse.Namespace, kept: Kept) -> Row:
     }
 
 
-def _answer(case: Case, question: Question, options: argparse.Namespace) -> Row:
-    answer = answer_of(question, options.threads)
+def _answer(case: Case, options: argparse.Namespace) -> Row:
+    answer = answer_of(question_of(case, options.values), options.threads)
     if case.justified:
-        fresh = _fresh(case, question, options)
+        fresh = _fresh(case, options)
         key = (tuple(answer["cells"]), answer["learning_rate"])
         seeds = range(FIRST_SEED, FIRST_SEED + options.truth_seeds)
         errors = fresh.errors([key], seeds)[key]
@@ -94,16 +93,15 @@ def _answer(case: Case, question: Question, options: argparse.Namespace) -> Row:
     return answer
 
 
-def _fresh(case: Case, question: Question, options: argparse.Namespace) -> FreshSamples:
+def _fresh(case: Case, options: argparse.Namespace) -> FreshSamples:
+    question = question_of(case, options.values)
     windows = 2_000 if options.quick else 100_000
     return FreshSamples(case, question, threads=options.threads, windows=windows)
 
 
-def _judged(
-    case: Case, question: Question, answer: Row, options: argparse.Namespace, kept: Kept
-) -> Row:
+def _judged(case: Case, answer: Row, options: argparse.Namespace, kept: Kept) -> Row:
     def find() -> Row:
-        fresh = _fresh(case, question, options)
+        fresh = _fresh(case, options)
         if options.quick or not case.teacher:  # only a teacher's size is compared
             return fresh.truth(FEW_SIZES, min(options.truth_seeds, RATE_SEEDS)).as_json()
         return fresh.truth(SIZES, options.truth_seeds).as_json()
@@ -249,7 +247,7 @@ def main() -> int:
     watched = track(cases_of(options), console=aside, transient=True, disable=options.json)
     rows = [run_case(case, options, kept) for case in watched]
     told = {"rows": rows, "summary": summary(rows)}
-    tell(told, lambda: tables(rows), as_json=options.json)
+    tell(told, lambda: tables(rows), as_json=options.json, narrowest=100)
     return 0
 
 
