@@ -154,6 +154,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(words)
     options.steps, options.grid = VALUES["training.max_steps"], GRID
     if options.quick:
+        options.truth = options.truth / "quick"
         options.series, options.steps = ("lynx", "airline"), QUICK_STEPS
         options.grid = [((w,), rate) for w in WIDTHS[:4] for rate in RATES]
     return options

@@ -357,7 +357,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--databases", type=lambda word: word.split(","), default=["SQLite", "PostgreSQL"]
     )
-    quick = {"workers": 2, "trials": 6, "every": 5.0, "kills": 1}
+    quick = {"workers": 2, "trials": 6, "every": 1.0, "kills": 1}
     usual = {"workers": 8, "trials": 100, "every": 1.0}
     parser.set_defaults(**(quick if "--quick" in words else usual))
     return parser.parse_args(words)

@@ -189,8 +189,10 @@ def test_oil_and_gdp_are_compared_size_by_size(tmp_path: Path) -> None:
     assert [row["se"] for row in found["rows"]].count(0) == 2  # the best size of each series
 
 
+@pytest.mark.timeout(LONGEST_S)
 def test_the_figures_of_the_evidence_are_drawn(tmp_path: Path) -> None:
-    files = benchmark("method_figures", "--out", str(tmp_path))["rows"]
+    words = ("--out", str(tmp_path), "--folder", str(tmp_path / "build"))
+    files = benchmark("method_figures", *words)["rows"]
     assert [Path(file).name for file in files] == ["teachers.svg", "searches.svg", "alpha-rule.svg"]
     assert all("<svg" in Path(file).read_text(encoding="utf-8") for file in files)
 

@@ -271,7 +271,7 @@ def test_a_study_that_a_full_disk_ended_goes_on_when_there_is_room(
 ) -> None:
     cli = Cli(folder=tmp_path, storage=f"sqlite:///{disk / 'hpo.db'}")
     write_sales(tmp_path)
-    words = ("run", *SOURCE, "told", "--trials", "40")
+    words = ("run", *SOURCE, "told", "--trials", "40", "--sampler", "tpe")
     running = cli.start(*words, env={"HPO_LOG": form})
     try:
         eventually(lambda: networks(disk) > 2, within_s=60)
