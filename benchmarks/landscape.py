@@ -51,11 +51,11 @@ class Landscape:
         self._known: dict[str, dict[str, Floats]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
-    def record(self, points: Sequence[Point], *, fresh: bool = False) -> None:
-        """Make sure that these points are known, with all their seeds; `fresh`: the race's."""
+    def record(self, points: Sequence[Point], rounds: int = 0) -> None:
+        """Make sure that these points are known: with the search's seeds, or so many rounds'."""
         for point in dict.fromkeys(points):
             kept, folds = self._of(point), self.prepared.folds
-            seeds = [s for s in self._range(fresh=fresh) if str(s) not in kept]
+            seeds = [s for s in self._range(rounds) if str(s) not in kept]
             done = self._train_all([(point, seed, fold) for seed in seeds for fold in folds])
             for place, seed in enumerate(seeds):
                 per_fold = done[place * len(folds) :][: len(folds)]
@@ -64,10 +64,10 @@ class Landscape:
             if seeds:
                 self._save(point)
 
-    def losses(self, point: Point, *, fresh: bool = False) -> Floats:
-        """losses_SO of the search's seeds, or of the race's."""
-        self.record([point], fresh=fresh)
-        return np.stack([self._of(point)[str(s)] for s in self._range(fresh=fresh)])
+    def losses(self, point: Point, rounds: int = 0) -> Floats:
+        """losses_SO of the search's seeds, or of those of so many rounds of the race."""
+        self.record([point], rounds)
+        return np.stack([self._of(point)[str(s)] for s in self._range(rounds)])
 
     def known(self, point: Point) -> Known:
         """What the search of hpo would know of a trial at this point."""
@@ -83,19 +83,19 @@ class Landscape:
 
     def test_losses(self, point: Point) -> Floats:
         """losses_SO of refits on all rows before the test span, for the median steps."""
-        return np.stack([self._refits(point)[f"test-{s}"] for s in self._range(fresh=True)])
+        return np.stack([self._refits(point)[f"test-{s}"] for s in self._range(1)])
 
     def delivered(self, point: Point) -> Floats:
         """losses_O on the test span of the refits' mean forecast, as an answer reports them."""
         kept, test = self._refits(point), self.prepared.test
-        mean_OH = np.mean([kept[f"forecast-{s}"] for s in self._range(fresh=True)], axis=0)
+        mean_OH = np.mean([kept[f"forecast-{s}"] for s in self._range(1)], axis=0)
         metric = self.prepared.study.task.metric
         return losses(truth(self.prepared, test), mean_OH, test.scale_O, metric)
 
     def _refits(self, point: Point) -> dict[str, Floats]:
         self.record([point])
         kept, test = self._of(point), self.prepared.test
-        seeds = [s for s in self._range(fresh=True) if f"forecast-{s}" not in kept]
+        seeds = [s for s in self._range(1) if f"forecast-{s}" not in kept]
         if seeds:
             steps = self._refit_steps(point)
             done = self._train_all([(point, seed, test) for seed in seeds], steps)
@@ -105,24 +105,24 @@ class Landscape:
             self._save(point)
         return kept
 
-    def entrant(self, point: Point, number: int, *, fresh: bool = False) -> Entrant:
+    def entrant(self, point: Point, number: int, rounds: int = 0) -> Entrant:
         """The point as the verdict knows it."""
         limit = self.prepared.limit
         return Entrant(
             trial=number,
             cells=point[0],
             weights=parameters(point[0], limit.inputs, limit.outputs),
-            losses_SO=self.losses(point, fresh=fresh),
+            losses_SO=self.losses(point, rounds),
         )
 
-    def _range(self, *, fresh: bool) -> range:
-        return range(self.seeds, 2 * self.seeds) if fresh else range(self.seeds)
+    def _range(self, rounds: int) -> range:
+        return range(self.seeds, (1 + rounds) * self.seeds) if rounds else range(self.seeds)
 
     def _refit_steps(self, point: Point) -> int:
         lookback, folds = self.prepared.lookbacks[-1], self.prepared.folds
         windows = [window_count(self.prepared, f, lookback, watched=True) for f in folds]
         kept = self._of(point)
-        shares = [kept[f"facts-{s}"][:, 0] / windows for s in self._range(fresh=False)]
+        shares = [kept[f"facts-{s}"][:, 0] / windows for s in self._range(0)]
         refit = window_count(self.prepared, self.prepared.test, lookback, watched=False)
         return max(1, round(float(np.median(shares)) * refit))
 

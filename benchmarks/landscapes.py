@@ -27,7 +27,9 @@ from telling import table_of, tell
 from hpo.data.question import ask
 from hpo.search.objective import origins_of
 from hpo.sizing.metric import score
+from hpo.sizing.race import Entrant, run_race
 from hpo.sizing.resampling import block_length, paired_difference
+from hpo.sizing.rounds import MOST_ROUNDS, TIE_SES, undecided
 from hpo.sizing.verdict import judge, pick_finalists
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,7 +99,7 @@ def _verdict(landscape: Landscape, points: Sequence[Point]) -> tuple[Point, floa
     finalists = pick_finalists(
         entrants, origins, metric=metric, tolerance=tolerance, rng=np.random.default_rng(0)
     )
-    raced = [landscape.entrant(points[f], f, fresh=True) for f in finalists]
+    raced, rounds = _race(landscape, [points[f] for f in finalists])
     judged = judge(
         raced,
         {"none": np.full(origins.fold_O.size, 1e9)},
@@ -106,9 +108,24 @@ def _verdict(landscape: Landscape, points: Sequence[Point]) -> tuple[Point, floa
         tolerance=tolerance,
         layers_range=study.space.layers,
         rng=np.random.default_rng(0),
+        tie_ses=TIE_SES if max(rounds) > 1 else 1.0,
     )
-    fresh_s = sum(landscape.cost_s(points[f]) for f in finalists)
+    fresh_s = sum(r * landscape.cost_s(points[f]) for f, r in zip(finalists, rounds, strict=True))
     return points[finalists[judged.chosen]], fresh_s
+
+
+def _race(landscape: Landscape, points: Sequence[Point]) -> tuple[list[Entrant], list[int]]:
+    """The finalists with fresh seeds, more where these could decide (see sizing.rounds)."""
+    study, rounds = landscape.prepared.study, [1] * len(points)
+    while True:
+        raced = [landscape.entrant(p, n, rounds[n]) for n, p in enumerate(points)]
+        race = run_race(
+            raced, landscape.origins, metric=study.task.metric, rng=np.random.default_rng(0)
+        )
+        again = undecided(race, study.verdict.tolerance)
+        if max(rounds) > MOST_ROUNDS or not set(again) - {race.best}:
+            return raced, rounds
+        rounds = [r + (n in again) for n, r in enumerate(rounds)]
 
 
 def _oracle(landscape: Landscape, chosen: Point, grid: Sequence[Point]) -> Row:
