@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from known_answers import Case
+from landscape import candidate_of
 
 from hpo.data.prepare import Prepared
 from hpo.data.question import Question
@@ -18,7 +19,6 @@ from hpo.data.windows import examples
 from hpo.fitting.fit import fit_network, shape_of
 from hpo.fitting.material import Material
 from hpo.sizing.bound import parameters
-from hpo.spec.candidate import Candidate
 from hpo.training.native_trainer import NativeTrainer
 from hpo.training.trainer import Diverged, Samples
 
@@ -117,13 +117,7 @@ class FreshSamples:
         return found
 
     def _error(self, cells: tuple[int, ...], rate: float, seed: int) -> float:
-        candidate = Candidate(
-            cells=cells,
-            learning_rate=rate,
-            weight_decay=0.0,
-            dropout=0.0,
-            lookback=self.prepared.lookbacks[-1],
-        )
+        candidate = candidate_of(self.prepared, cells, rate)
         try:
             fitted = fit_network(
                 self.material,

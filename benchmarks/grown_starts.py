@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from kept import Kept
 from known_answers import known_answers
+from landscape import candidate_of
 from landscapes import SERIES, VALUES
 from rich.console import Console
 from rich.progress import track
@@ -35,7 +36,6 @@ from hpo.data.question import ask
 from hpo.fitting.fit import WEIGHTS_STREAM, shape_of
 from hpo.fitting.material import Material
 from hpo.fitting.schedule import make_plan
-from hpo.spec.candidate import Candidate
 from hpo.training.native_trainer import NativeTrainer
 from hpo.training.trainer import Shape, Weights
 from hpo.training.weights import initial_weights
@@ -181,13 +181,7 @@ class Nursery:
         start: Callable[[Shape, Weights, np.random.Generator], Weights],
     ) -> Outcome:
         prepared, study = self.prepared, self.prepared.study
-        candidate = Candidate(
-            cells=(cells,),
-            learning_rate=rate,
-            weight_decay=0.0,
-            dropout=0.0,
-            lookback=prepared.lookbacks[-1],
-        )
+        candidate = candidate_of(prepared, (cells,), rate)
         part = self.material.part(fold, candidate.lookback, watched=True)
         windows = len(part.inner.starts_N)
         order_SB = self.material.order(fold, seed, windows=windows, steps=study.training.max_steps)

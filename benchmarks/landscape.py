@@ -39,6 +39,17 @@ class Trained(NamedTuple):
     forecast_OH: Floats | None
 
 
+def candidate_of(prepared: Prepared, cells: tuple[int, ...], rate: float) -> Candidate:
+    """A network of this size and rate, on the longest lookback, without decay and dropout."""
+    return Candidate(
+        cells=cells,
+        learning_rate=rate,
+        weight_decay=0.0,
+        dropout=0.0,
+        lookback=prepared.lookbacks[-1],
+    )
+
+
 class Landscape:
     """Looks a network up, or trains and keeps it: its losses, its time, its refit's test losses."""
 
@@ -131,14 +142,7 @@ class Landscape:
             return list(threads.map(lambda j: self._train(j[0], j[1], j[2], steps), jobs))
 
     def _train(self, point: Point, seed: int, fold: Fold, steps: int) -> Trained:
-        cells, rate = point
-        candidate = Candidate(
-            cells=cells,
-            learning_rate=rate,
-            weight_decay=0.0,
-            dropout=0.0,
-            lookback=self.prepared.lookbacks[-1],
-        )
+        candidate = candidate_of(self.prepared, *point)
         try:
             fitted = self._fit(candidate, seed, fold, steps)
         except Diverged:

@@ -93,7 +93,7 @@ def draw_alpha_rule(axes: Axes, rows: Sequence[Row]) -> None:
 
 def truth_rows(options: argparse.Namespace) -> list[Row]:
     """What truth.py has found."""
-    of_truth = truth.parse(_words(options, "--folder", "truth"))
+    of_truth = truth.parse(_words(options, folder="truth"))
     kept = Kept(of_truth.folder)
     cases: list[Case] = truth.cases_of(of_truth)
     return [truth.run_case(case, of_truth, kept) for case in cases]
@@ -101,24 +101,24 @@ def truth_rows(options: argparse.Namespace) -> list[Row]:
 
 def landscape_rows(options: argparse.Namespace) -> list[Row]:
     """What landscapes.py has found."""
-    asked = landscapes.parse(_words(options, "--folder", "landscapes"))
+    asked = landscapes.parse(_words(options, folder="landscapes"))
     kept = Kept(landscapes.replays_of(asked))
     return [row for name in asked.series for row in landscapes.replay(name, asked, kept)]
 
 
 def alpha_rows(options: argparse.Namespace) -> list[Row]:
     """What alpha_rule.py has found."""
-    words = _words(options, "--folder", "landscapes", "--truth", "truth")
+    words = _words(options, folder="landscapes", truth="truth")
     found: list[Row] = alpha_rule.find(alpha_rule.parse(words))["summary"]
     return found
 
 
-def _words(options: argparse.Namespace, *folders: str) -> list[str]:
-    """For another program: pairs of an option and the folder in build/ that it names."""
-    named = [w for n, w in enumerate(folders) if n % 2 == 0]
-    places = [str(options.folder / w) for n, w in enumerate(folders) if n % 2]
-    quick = ["--quick"] if options.quick else []
-    return quick + [word for pair in zip(named, places, strict=True) for word in pair]
+def _words(options: argparse.Namespace, **folders: str) -> list[str]:
+    """For another program: its options that name a folder, each with its place in `--folder`."""
+    words = [
+        w for name, place in folders.items() for w in (f"--{name}", str(options.folder / place))
+    ]
+    return ["--quick", *words] if options.quick else words
 
 
 Find = Callable[[argparse.Namespace], list[Row]]

@@ -96,21 +96,32 @@ def install_peers() -> Path:
 
 def run(contestant: str, python: Path, work: Work, least_s: float) -> Row:
     """What one contestant found and what it cost, in a process of its own."""
+    words = ("peer_run.py", CONTESTANTS[contestant])
+    found = told_by(python, words, vars(work), str(least_s))
+    return {"cells": work.cells, "contestant": contestant, **found}
+
+
+def told_by(python: Path, words: Sequence[str], work: Row, *more: str) -> Row:
+    """The object that a program of this folder prints last: PROGRAM MODULE, a file of work, more.
+
+    In a process of its own, on the work's `threads`.
+    """
+    program, module = words
     with tempfile.TemporaryDirectory() as folder:
         task = Path(folder) / "work.json"
-        task.write_text(json.dumps(vars(work)), encoding="utf-8")
+        task.write_text(json.dumps(work), encoding="utf-8")
         ended = subprocess.run(
-            [python, FOLDER / "peer_run.py", CONTESTANTS[contestant], task, str(least_s)],
+            [python, FOLDER / program, module, task, *more],
             cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": str(work.threads)},
+            env={**os.environ, "OMP_NUM_THREADS": str(work["threads"])},
             capture_output=True,
             text=True,
             check=False,
         )
     if ended.returncode != 0:
-        raise SystemExit(f"{contestant} failed:\n{ended.stderr}")
+        raise SystemExit(f"{module} failed:\n{ended.stderr}")
     found: Row = json.loads(ended.stdout.splitlines()[-1])
-    return {"cells": work.cells, "contestant": contestant, **found}
+    return found
 
 
 def compare(options: argparse.Namespace) -> list[Row]:

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from alternatives import CHOICES, Alternative, Choice
 from kept import Kept
+from landscape import candidate_of
 from m3_series import SEASON, TEST, m3_series, panel_frame
 from rich.console import Console
 from rich.progress import track
@@ -28,7 +29,6 @@ from hpo.data.question import ask
 from hpo.errors import HpoError
 from hpo.fitting.fit import fit_network, shape_of
 from hpo.fitting.material import Material
-from hpo.spec.candidate import Candidate
 from hpo.training.engine import Engines
 from hpo.training.trainer import Diverged
 
@@ -81,13 +81,7 @@ def fold_error(prepared: Prepared, seeds: int) -> float:
 
 
 def _mean_error(prepared: Prepared, material: Material, rate: float, seeds: int) -> float:
-    candidate = Candidate(
-        cells=CELLS,
-        learning_rate=rate,
-        weight_decay=0.0,
-        dropout=0.0,
-        lookback=prepared.lookbacks[-1],
-    )
+    candidate = candidate_of(prepared, CELLS, rate)
     trainer = Engines("native-to-96", "cpu").trainer_for(shape_of(prepared, candidate))
     errors = []
     for fold in prepared.folds:

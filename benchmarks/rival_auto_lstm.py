@@ -14,15 +14,10 @@ import torch
 from neuralforecast.auto import AutoLSTM, OptunaOptions  # type: ignore[import-not-found]
 from neuralforecast.losses.pytorch import MAE  # type: ignore[import-not-found]
 from optuna.trial import TrialState
+from peer_auto_lstm import QUIET
 from rival_work import Found, Work
 
 ENDLESS = 10_000  # samples
-QUIET: dict[str, Any] = {
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "enable_checkpointing": False,
-}
 
 
 def search(work: Work) -> Found:

@@ -17,11 +17,8 @@ own (see peers.py); with `--here` nothing is installed and AutoLSTM is left out.
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from math import ceil
@@ -31,7 +28,7 @@ import numpy as np
 import rival_hpo
 from error_ratios import compare
 from kept import Kept
-from peers import install_peers
+from peers import install_peers, told_by
 from rich.console import Console, Group
 from rich.progress import track
 from rival_contest import METRIC, Contest, Row
@@ -119,20 +116,7 @@ def _refuse_more_than_values(prepared: Prepared) -> None:
 def run(rival: str, work: Work) -> Row:
     """What a rival found, in a process of its own."""
     python = install_peers() if rival == "auto_lstm" else Path(sys.executable)
-    with tempfile.TemporaryDirectory() as folder:
-        task = Path(folder) / "work.json"
-        task.write_text(json.dumps(vars(work)), encoding="utf-8")
-        ended = subprocess.run(
-            [python, FOLDER / "rival_run.py", RIVALS[rival], task],
-            cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": str(work.threads)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if ended.returncode != 0:
-        raise SystemExit(f"{rival} failed:\n{ended.stderr}")
-    found: Row = json.loads(ended.stdout.splitlines()[-1])
+    found = told_by(python, ("rival_run.py", RIVALS[rival]), vars(work))
     return found | {"limit_s": work.limit_s}
 
 

@@ -269,7 +269,7 @@ class ProgressDisplay:
     def __init__(
         self, stream: TextIO, budget: int, *, finals: int, may_end_early: bool = False
     ) -> None:
-        """`finals`: how many networks the race of the finalists may train at most.
+        """`finals`: how many networks the first round of the final race may train at most.
 
         With `may_end_early` the budget is the most, and no time that is left can be told.
         """

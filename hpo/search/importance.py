@@ -24,8 +24,8 @@ def importance(complete: Sequence[tuple[Candidate, float]]) -> dict[str, float] 
     `cells` are those of all layers together: the sizes that a trial does not have (Optuna's cells_2
     of a trial of one layer) say nothing. What never varied has importance 0. Asked is what sets the
     best tenth of the trials apart, or the best 5 where these are more, on the sizes and rates that
-    were tried. None for fewer than 10 trials, where nothing varied, or
-    where ties leave no trial that is not among the best.
+    were tried. None for fewer than 10 trials, where nothing varied, or where ties leave no trial
+    that is not among the best.
     """
     share = max(TOP_SHARE, FEWEST_TOP / max(len(complete), 1))
     if len(complete) < FEWEST_TRIALS or _all_are_best([s for _, s in complete], share):

@@ -48,10 +48,10 @@ def standing(
     `is_over`: no trial will follow. A phase that has begun ends with it, and alpha moves no more.
     """
     on_ladder = prepared.study.search.sampler == "ladder"
+    climb = climb_on(prepared, ended, known) if on_ladder else None
     path: list[Phase] = []
     asked: float | None = None
     while prepared.limit.rule != "off":
-        climb = climb_on(prepared, ended, known) if on_ladder else None
         seen, is_whole = _phase(prepared, ended, climb, len(path))
         inside = [
             t for t in seen if t.number in known and fits(_cells(prepared, t), prepared.limit)
@@ -62,11 +62,13 @@ def standing(
         path.append(phase)
         if not is_whole or (asked is None and on_ladder):
             break
-        prepared = at_alpha(prepared, asked or phase.alpha)
+        if asked is not None:
+            prepared = at_alpha(prepared, asked)
+            climb = climb_on(prepared, ended, known) if on_ladder else None
     if is_over and path and asked is not None:
         prepared = at_alpha(prepared, path[-1].alpha)
+        climb = climb_on(prepared, ended, known) if on_ladder else None
         path[-1] = replace(path[-1], reason=f"{path[-1].reason}, but the search has ended")
-    climb = climb_on(prepared, ended, known) if on_ladder else None
     return Standing(prepared=prepared, climb=climb, path=tuple(path))
 
 

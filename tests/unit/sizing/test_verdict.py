@@ -4,22 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from scipy.signal import lfilter
 
 from hpo.errors import DataError, StudyFailed
 from hpo.sizing.resampling import Floats, Origins
 from hpo.sizing.verdict import Entrant, Judgement, judge, pick_finalists, tied_range
+from tests.unit.sizing.races import FOLD_O, ORIGINS, noise
 
 SIZES: tuple[tuple[int, ...], ...] = ((2,), (3,), (5,), (8,), (4, 4), (16,))
-FOLD_O = np.repeat(np.arange(4), 20)
-ORIGINS = Origins(fold_O=FOLD_O, series_O=np.zeros_like(FOLD_O), horizon=1)
-
-
-def noise(rng: np.random.Generator, *shape: int) -> Floats:
-    """Autocorrelated noise of unit variance along the last axis."""
-    shocks = rng.standard_normal((*shape[:-1], shape[-1] + 50))
-    walk: Floats = lfilter([np.sqrt(0.75)], [1, -0.5], shocks, axis=-1)[..., 50:]
-    return walk
 
 
 def base(rng: np.random.Generator) -> Floats:
