@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from fresh_truth import Truth
-from known_answers import known_answers
+from known_answers import SEEN, known_answers
 from landscape import Landscape, Point
-from landscapes import QUICK_STEPS, ROOT, SERIES, VALUES, landscape_of
-from policies import GRID, RATES, WIDTHS
+from landscapes import QUICK_GRID, QUICK_STEPS, ROOT, SERIES, VALUES, landscape_of
+from policies import GRID
 from rich.console import Console, Group
 from rich.progress import track
 from telling import table_of, tell
@@ -72,7 +72,7 @@ def _ratio(landscape: Landscape, inside: Point | None, best: Point) -> float | N
 def teacher_rows(folder: Path) -> list[Row]:
     """Whether the fewest sufficient cells of each teacher lie inside each bound."""
     found = []
-    for case in known_answers():
+    for case in known_answers(2 * SEEN, first=0):
         file = folder / f"{case.name}.truth.json"
         if not (case.teacher and file.exists()):
             continue
@@ -156,7 +156,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if options.quick:
         options.truth = options.truth / "quick"
         options.series, options.steps = ("lynx", "airline"), QUICK_STEPS
-        options.grid = [((w,), rate) for w in WIDTHS[:4] for rate in RATES]
+        options.grid = QUICK_GRID
     return options
 
 

@@ -202,7 +202,7 @@ def _go_on(_step: int, _loss: float) -> bool:
 
 def prepared_of(name: str, values: dict[str, Any]) -> Prepared:
     """A real series by the name of its study, or a generated one by the name of its case."""
-    flat = {case.name: case for case in known_answers(0) if case.name in FLAT}
+    flat = {case.name: case for case in known_answers(0, first=0) if case.name in FLAT}
     if name in flat:
         return question_of(flat[name], values).prepared
     return ask(str(ROOT / "studies" / f"{name}.toml"), values).prepared

@@ -58,13 +58,20 @@ TEACHER_ROWS = (1_000, 2_000, 4_000)
 NOISES = (0.3, 0.5)
 
 
-def known_answers(teachers: int = 50, repeats: int = 5) -> list[Case]:
-    """All cases: so many teachers, and every other process as often as `repeats` says."""
-    return [*_teacher_cases(teachers), *_others(repeats)]
+SEEN = 50
+"""Cases with lower numbers are those that versions of the method were tried on."""
 
 
-def _teacher_cases(count: int) -> Iterator[Case]:
-    for number in range(count):
+def known_answers(teachers: int = 50, repeats: int = 5, *, first: int = SEEN) -> list[Case]:
+    """So many teachers, and as many series of every other process as `repeats`, numbered on."""
+    return [
+        *_teacher_cases(range(first, first + teachers)),
+        *_others(range(first, first + repeats)),
+    ]
+
+
+def _teacher_cases(numbers: range) -> Iterator[Case]:
+    for number in numbers:
         cells = TEACHERS[number % len(TEACHERS)]
         rows = TEACHER_ROWS[number % len(TEACHER_ROWS)]
         noise = NOISES[number // len(TEACHERS) % len(NOISES)]
@@ -92,9 +99,9 @@ def _process(kind: str, *, justified: bool, rows: int) -> Callable[[Make], Make]
     return keep
 
 
-def _others(repeats: int) -> Iterator[Case]:
+def _others(numbers: range) -> Iterator[Case]:
     for place, (kind, (justified, rows, make)) in enumerate(PROCESSES.items()):
-        for number in range(repeats):
+        for number in numbers:
             yield Case(
                 name=f"{kind}-{number}",
                 kind=kind,

@@ -28,7 +28,7 @@ from hpo.data.question import ask
 from hpo.search.objective import origins_of
 from hpo.sizing.metric import score
 from hpo.sizing.race import Entrant, run_race
-from hpo.sizing.resampling import block_length, paired_difference
+from hpo.sizing.resampling import Origins, block_length, paired_difference
 from hpo.sizing.rounds import MOST_ROUNDS, TIE_SES, undecided
 from hpo.sizing.verdict import judge, pick_finalists
 
@@ -44,12 +44,13 @@ VALUES: Row = {
     "task.lookback": 0,
     "training.max_steps": 2000,
     "validation.folds": 4,
-    "validation.seeds": 3,
+    "validation.seeds": 5,
     "search.sampler": "ladder",
 }
 WITHOUT_CHANCE = ("ladder", "ladder at alpha 2", "briefly", "grid")
 BRIEF_STEPS = 100
 QUICK_STEPS = 30
+QUICK_GRID = tuple(((width,), rate) for width in WIDTHS[:4] for rate in RATES)
 
 
 def landscape_of(name: str, options: argparse.Namespace, *, steps: int) -> Landscape:
@@ -129,36 +130,37 @@ def _race(landscape: Landscape, points: Sequence[Point]) -> tuple[list[Entrant],
 
 
 def _oracle(landscape: Landscape, chosen: Point, grid: Sequence[Point]) -> Row:
-    """The regret of a choice on the test span, in the metric, in SEs, and as a share."""
+    """The test error of a choice, and its regret beside the best of the grid."""
     study, test = landscape.prepared.study, landscape.prepared.test
-    origins = origins_of([test], study.task.horizon)
     ours_O = landscape.test_losses(chosen).mean(axis=0)
     losses_PO = np.stack([landscape.test_losses(p).mean(axis=0) for p in grid])
-    losses_PO[~np.isfinite(losses_PO)] = np.inf
+    origins = origins_of([test], study.task.horizon)
+    return {
+        "test": float(score(ours_O.mean(), study.task.metric)),
+        **regret_of(ours_O, losses_PO, origins, study.task.metric),
+    }
+
+
+def regret_of(ours_O: Floats, losses_PO: Floats, origins: Origins, metric: str) -> Row:
+    """The regret beside the best of P points: in the metric, in SEs, and as a share.
+
+    The best on every other block of origins is scored on the blocks between; mean of both halves.
+    """
+    losses_PO = np.where(np.isfinite(losses_PO), losses_PO, np.inf)
     block_O = np.arange(len(ours_O)) // block_length(origins)
     regrets, ses, theirs = [], [], []
     for known_O in (block_O % 2 == 0, block_O % 2 == 1):
         oracle_O = losses_PO[losses_PO[:, known_O].mean(axis=1).argmin()]
         hidden_O = ~known_O
-        regrets.append(
-            score(ours_O[hidden_O].mean(), study.task.metric)
-            - score(oracle_O[hidden_O].mean(), study.task.metric)
-        )
-        theirs.append(score(oracle_O[hidden_O].mean(), study.task.metric))
-        ses.append(_se(ours_O, oracle_O, landscape))
+        theirs.append(score(oracle_O[hidden_O].mean(), metric))
+        regrets.append(score(ours_O[hidden_O].mean(), metric) - theirs[-1])
+        rng = np.random.default_rng(0)
+        ses.append(paired_difference(ours_O, oracle_O, origins, metric=metric, rng=rng)[1])
     return {
-        "test": float(score(ours_O.mean(), study.task.metric)),
         "regret": float(np.mean(regrets)),
         "regret_ses": float(np.mean(regrets) / max(np.mean(ses), 1e-12)),
         "regret_share": float(np.mean(regrets) / np.mean(theirs)),
     }
-
-
-def _se(ours_O: Floats, theirs_O: Floats, landscape: Landscape) -> float:
-    study = landscape.prepared.study
-    origins = origins_of([landscape.prepared.test], study.task.horizon)
-    rng = np.random.default_rng(0)
-    return paired_difference(ours_O, theirs_O, origins, metric=study.task.metric, rng=rng)[1]
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
@@ -226,7 +228,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if options.quick:
         options.series, options.seeds, options.trials = ("lynx", "airline"), 1, (6,)
         options.steps, options.policies = QUICK_STEPS, options.policies or ["ladder", "tpe 6"]
-        options.grid = [((w,), rate) for w in WIDTHS[:4] for rate in RATES]
+        options.grid = QUICK_GRID
     return options
 
 

@@ -16,7 +16,7 @@ from hpo.service import results, studies
 from hpo.service.advice import about_weights, advice, engines_that_differ
 from hpo.service.course import Course
 from hpo.service.database import Database, without_password
-from hpo.service.final_race import FinalRace, Tested, complete_entrants
+from hpo.service.final_race import FinalRace, Tested
 from hpo.service.status import progress
 from hpo.sizing.bound import (
     UNBOUNDED,
@@ -55,7 +55,7 @@ def conclude(database: Database, name: str, prepared: Prepared, train: Train) ->
     stored = studies.find(database, name)  # with the benchmarks' warnings, and what closed it
     race = FinalRace(database, stored, prepared, train)
     course = Course(race)
-    entrants = complete_entrants(database, stored, course.end.prepared)
+    entrants = race.entrants(course.end.prepared.limit)
     if not entrants:
         raise StudyFailed(_why_no_trial(database, stored))
     finalists = race.with_fresh_seeds([entrants[i] for i in race.finalists(entrants)])

@@ -1,16 +1,13 @@
 """The course of a search as its answer tells it: the climb of the ladder, the path of alpha."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from math import isfinite
 
-from hpo.data.prepare import Prepared
-from hpo.search.known import Known, known_of
-from hpo.search.outcome import NetworkRecord
 from hpo.search.phases import Standing, gap_of_trial, standing
 from hpo.search.rungs import tuned_values
 from hpo.service.final_race import FinalRace
-from hpo.service.trials import is_complete, parted
+from hpo.service.trials import parted
 from hpo.sizing.gap import Gap, Phase
 from hpo.sizing.ladder import Climb, Look
 from hpo.spec.answer import AlphaPhase, GapMeasured, LadderLook
@@ -22,11 +19,8 @@ class Course:
 
     def __init__(self, race: FinalRace) -> None:
         self.race = race
-        complete = [trial for trial in race.trials if is_complete(trial)]
-        shown = {t.number: _known(race.prepared, race.recorded.get(t.number, {})) for t in complete}
-        self.known = {number: known for number, known in shown.items() if known is not None}
         ended, _ = parted(race.trials)
-        self.end: Standing = standing(race.prepared, ended, self.known, is_over=True)
+        self.end: Standing = standing(race.prepared, ended, race.known, is_over=True)
 
     def alpha_path(self) -> tuple[AlphaPhase, ...]:
         """The phases of the search."""
@@ -45,7 +39,7 @@ class Course:
     def gap(self, number: int) -> GapMeasured | None:
         """The gap of a complete trial's networks."""
         trial = self.race.trials[number]
-        return _measured(gap_of_trial(self.end.prepared, trial, self.known[number]))
+        return _measured(gap_of_trial(self.end.prepared, trial, self.race.known[number]))
 
     def ladder(self) -> tuple[LadderLook, ...]:
         """Every step of the ladder; none where the study has no ladder."""
@@ -98,11 +92,6 @@ def about_path(path: Sequence[Phase]) -> tuple[str, ...]:
         size, reason = size_in_words(cells), phases[-1].reason
         told.append(f"At alpha {at} the best network tried is {size}: {reason}.")
     return tuple(told)
-
-
-def _known(prepared: Prepared, records: Mapping[tuple[int, int], NetworkRecord]) -> Known | None:
-    folds = [fold.number for fold in prepared.folds]
-    return known_of(records, folds, range(prepared.study.validation.seeds))
 
 
 def _measured(gap: Gap | None) -> GapMeasured | None:

@@ -19,14 +19,15 @@ from hpo.data.folds import Fold
 from hpo.data.metrics import losses
 from hpo.data.prepare import Prepared, truth
 from hpo.fitting.material import window_count
+from hpo.search.known import KnownTrials, known_of
 from hpo.search.objective import Networks, Train, origins_of, train_missing, usable
-from hpo.search.outcome import NetworkRecord, stack_losses
+from hpo.search.outcome import NetworkRecord
 from hpo.search.space import to_candidate
 from hpo.service import results, studies
 from hpo.service.checkpoints import saved_of
 from hpo.service.database import Database
 from hpo.service.trials import all_trials, is_complete
-from hpo.sizing.bound import fits, parameters
+from hpo.sizing.bound import Limit, fits, parameters
 from hpo.sizing.race import run_race
 from hpo.sizing.rounds import MOST_ROUNDS, TIE_SES, about_rounds, undecided
 from hpo.sizing.selection import Corrected, correct
@@ -52,25 +53,6 @@ class Tested:
     effective_parameters: float | None = None
 
 
-def complete_entrants(
-    database: Database, stored: studies.Stored, prepared: Prepared
-) -> list[Entrant]:
-    """The complete, feasible trials inside the bound, with their errors from the search's seeds."""
-    recorded = results.networks_of(database, stored.name)
-    folds, seeds = _numbers(prepared), range(stored.spec.validation.seeds)
-    found = []
-    for trial in all_trials(database, stored.optuna_id):
-        losses_SO = stack_losses(recorded.get(trial.number, {}), folds, seeds)
-        if not is_complete(trial) or losses_SO is None:
-            continue
-        cells = to_candidate(trial.params, stored.spec, prepared.lookbacks).cells
-        if not fits(cells, prepared.limit):
-            continue
-        weights = parameters(cells, prepared.limit.inputs, prepared.limit.outputs)
-        found.append(Entrant(trial=trial.number, cells=cells, weights=weights, losses_SO=losses_SO))
-    return found
-
-
 class FinalRace:
     """The finalists of a study; `train` trains and keeps their networks."""
 
@@ -85,13 +67,34 @@ class FinalRace:
         self.recorded = results.networks_of(database, stored.name)
         self.saved = saved_of(database, stored.name)
         self.trials = all_trials(database, stored.optuna_id)
+        self.known = self._known()
         seeds = stored.spec.validation.seeds
         self.fresh = range(seeds, 2 * seeds)
         self.rounds = 0  # after the first
         self.warnings: list[str] = []
 
+    def _known(self) -> KnownTrials:
+        """What the complete trials have shown."""
+        folds = [fold.number for fold in self.prepared.folds]
+        seeds = range(self.spec.validation.seeds)
+        complete = [trial.number for trial in self.trials if is_complete(trial)]
+        shown = {n: known_of(self.recorded.get(n, {}), folds, seeds) for n in complete}
+        return {number: known for number, known in shown.items() if known is not None}
+
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(self.spec.search.seed)
+
+    def entrants(self, limit: Limit) -> list[Entrant]:
+        """The complete trials inside the bound, with their errors from the search's seeds."""
+        found = []
+        for number, known in self.known.items():
+            cells = self.candidate(number).cells
+            if fits(cells, limit):
+                weights = parameters(cells, limit.inputs, limit.outputs)
+                found.append(
+                    Entrant(trial=number, cells=cells, weights=weights, losses_SO=known.losses_SO)
+                )
+        return found
 
     def finalists(self, entrants: list[Entrant]) -> list[int]:
         """Which of the complete trials are worth fresh seeds."""
@@ -290,7 +293,3 @@ class FinalRace:
             rng=self._generator(),
         )
         return min(tied), max(largest, *tied)
-
-
-def _numbers(prepared: Prepared) -> list[int]:
-    return [fold.number for fold in prepared.folds]

@@ -191,7 +191,7 @@ class Validation(Section):
     """How a trial is scored."""
 
     folds: int = Field(4, ge=1, le=100, description="rolling origins")
-    seeds: int = Field(3, ge=1, le=1000, description="networks per trial and fold")
+    seeds: int = Field(5, ge=1, le=1000, description="networks per trial and fold")
 
 
 class Search(Section):

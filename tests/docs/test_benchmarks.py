@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 LONGEST_S = 300  # on a machine that has much else to do
-ROOT = Path(__file__).parents[2]
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PROMISED_OF_A_ROW = {
     *("cells", "layers", "inputs", "steps", "batch"),
     *("native_ms", "torch_ms", "ratio", "gflops"),
@@ -19,10 +19,14 @@ PROMISED_OF_A_ROW = {
 
 
 def run(*words: str) -> str:
-    """The standard output of a Python program of the repository."""
+    """The standard output of a Python program of the repository.
+
+    It runs in the benchmarks' folder, whose modules it can import: `python -m` and `python -c`
+    would take the checkout's hpo in the root for the installed one.
+    """
     ended = subprocess.run(
         [sys.executable, *words],
-        cwd=ROOT,
+        cwd=BENCHMARKS,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -35,7 +39,7 @@ def run(*words: str) -> str:
 
 def benchmark(name: str, *words: str) -> Any:
     """The one object that a benchmark prints on stdout."""
-    return json.loads(run(f"benchmarks/{name}.py", "--json", "--quick", *words))
+    return json.loads(run(f"{name}.py", "--json", "--quick", *words))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -83,7 +87,7 @@ def test_rivals_get_the_time_of_a_study_and_are_scored_at_its_test_origins(tmp_p
 
 
 def test_ratios_of_errors_are_what_their_formula_says() -> None:
-    assert run("-m", "doctest", "benchmarks/error_ratios.py") == ""
+    assert run("-m", "doctest", "error_ratios.py") == ""
 
 
 def test_a_profile_tells_the_time_inside_the_engine_from_the_rest() -> None:
@@ -135,7 +139,7 @@ def test_the_service_benchmark_counts_the_same_of_both_contestants() -> None:
 def test_a_summary_of_workers_can_be_reckoned_by_hand() -> None:
     words = "import service; print(service.summary([dict(began_at=1.0, statements=30, commits=4,"
     words += " training_s=3.0, claims_s=[0.1], waits_s=[0.5, 0.5], ended_at=[3.0, 5.0])]))"
-    found = ast.literal_eval(run("-c", f"import sys; sys.path.insert(0, 'benchmarks'); {words}"))
+    found = ast.literal_eval(run("-c", words))
     assert (found["trials"], found["trials_per_s"], found["statements"]) == (2, 0.5, 15)
     assert (found["commits"], found["idle_percent"], found["wait_p99_ms"]) == (2, 25, 500)
 
@@ -163,6 +167,24 @@ def test_searches_replay_a_landscape_that_was_trained_once(tmp_path: Path) -> No
     assert found["summary"][0]["against_ladder"] == 1.0
     assert all(row["cost"] > 0 for row in found["rows"])
     assert benchmark("landscapes", *words) == found
+
+
+def test_margins_and_candidates_are_compared_on_hidden_folds(tmp_path: Path) -> None:
+    found = benchmark("hidden_folds", "--folder", str(tmp_path), "--threads", "1")
+    assert {row["fold"] for row in found["rows"]} == {0, 1, 2, 3}
+    for candidates in ("ladder", "ladder and widths", "grid"):
+        of_set = [row for row in found["rows"] if row["candidates"] == candidates]
+        for fold in range(4):  # the further behind a network may be, the smaller is the smallest
+            weights = [row["weights"] for row in of_set if row["fold"] == fold]
+            assert weights == sorted(weights, reverse=True)
+
+
+def test_answers_are_compared_over_the_chance_of_the_search(tmp_path: Path) -> None:
+    found = benchmark("steadiness", "--folder", str(tmp_path))
+    assert [(row["series"], row["seeds"]) for row in found["rows"]] == [("gdp", 1), ("gdp", 2)]
+    assert all(len(row["answers"]) == 2 and row["size_spread"] >= 1 for row in found["rows"])
+    assert found["summary"][0]["test_ratio"] == 1.0
+    assert benchmark("steadiness", "--folder", str(tmp_path)) == found
 
 
 def test_the_alpha_rule_is_put_to_the_test_on_landscapes(tmp_path: Path) -> None:
@@ -198,11 +220,11 @@ def test_the_figures_of_the_evidence_are_drawn(tmp_path: Path) -> None:
 
 
 def test_a_network_that_is_grown_forecasts_as_before() -> None:
-    assert run("-m", "doctest", "benchmarks/grown_starts.py") == ""
+    assert run("-m", "doctest", "grown_starts.py") == ""
 
 
 def test_the_work_of_a_step_is_what_its_formula_says() -> None:
-    assert run("-m", "doctest", "benchmarks/step_work.py") == ""
+    assert run("-m", "doctest", "step_work.py") == ""
 
 
 def test_one_network_is_recommended_for_the_m3_panel_and_told_beside_others(tmp_path: Path) -> None:
@@ -222,7 +244,7 @@ def test_the_errors_of_the_m3_references_are_those_that_are_published() -> None:
     words = "from m3_references import *; from m3_series import m3_series as s;"
     words += "scores = [score_of(s(), [naive2(y, h) for y in s()]) for h in (1, 18)];"
     words += "print(len(s()), *(round(e, 2) for x in scores for e in (x.smape, x.mase)))"
-    found = run("-c", f"import sys; sys.path.insert(0, 'benchmarks'); {words}").split()
+    found = run("-c", words).split()
     assert int(found[0]) == 1045
     published = [8.58, 0.56, 12.77, 1.05]
     assert [float(word) for word in found[1:]] == pytest.approx(published, abs=0.02)

@@ -15,7 +15,7 @@ from hpo.service import results, studies
 from hpo.service.answers import answer_of
 from hpo.service.database import Database
 from hpo.service.executor import InProcess
-from hpo.service.final_race import complete_entrants
+from hpo.service.final_race import FinalRace
 from hpo.service.joining import join
 from hpo.sizing.rounds import MOST_ROUNDS
 from hpo.spec.answer import Answer
@@ -229,7 +229,9 @@ def test_a_target_is_answered_from_the_trials_of_the_study(sqlite_url: str) -> N
     assert answer.target_score.cells is not None
     with opened(sqlite_url) as database:
         joined = join(database, "tiny", InProcess(threads=1))
-        entrants = complete_entrants(database, studies.find(database, "tiny"), joined.prepared)
+        stored = studies.find(database, "tiny")
+        race = FinalRace(database, stored, joined.prepared, lambda _jobs: {})
+    entrants = race.entrants(joined.prepared.limit)
     smallest = min(entrants, key=lambda entrant: entrant.weights)
     assert answer.target_score.cells == smallest.cells
     assert any(reason.startswith("For MASE 1.1e+06") for reason in answer.reasons)

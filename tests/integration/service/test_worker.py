@@ -18,7 +18,7 @@ from hpo.service.batch import MOST_CRASHES, MOST_EXPIRIES
 from hpo.service.claims import Claim, release
 from hpo.service.database import Database
 from hpo.service.executor import InProcess
-from hpo.service.final_race import complete_entrants
+from hpo.service.final_race import FinalRace
 from hpo.service.joining import join
 from hpo.service.patience import Patience
 from hpo.service.registry import workers_of
@@ -76,7 +76,8 @@ def test_the_networks_of_a_complete_trial_are_read_once_as_a_rival(
         early, rival = rivals.best(history[:3]), rivals.best(history)
         monkeypatch.undo()
         stored = studies.find(database, "tiny")
-        entrants = complete_entrants(database, stored, joined.prepared)
+        race = FinalRace(database, stored, joined.prepared, lambda _jobs: {})
+    entrants = race.entrants(joined.prepared.limit)
     assert sorted(read) == [entrant.trial for entrant in entrants]
     best = min(entrants, key=lambda entrant: float(entrant.losses_SO.mean()))
     assert early is not None

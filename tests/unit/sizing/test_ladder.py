@@ -11,7 +11,7 @@ from hpo.sizing.growth import growth, pooled_noise
 from hpo.sizing.ladder import Climb, Ladder, Look, Rung, Trials, climb
 from hpo.sizing.resampling import Floats, Origins
 
-ORIGINS, FOLDS, SEEDS = 80, 4, 3
+ORIGINS, FOLDS = 80, 4
 Level = Callable[[Rung], float]
 
 
@@ -25,6 +25,7 @@ class Landscape:
 
     level: Level
     seed: int = 0
+    seeds: int = 5
     origins: Origins = field(init=False)
     losses: dict[Rung, Floats] = field(init=False, default_factory=dict)
 
@@ -37,8 +38,8 @@ class Landscape:
     def train(self, rung: Rung) -> None:
         """Make the rung's losses_SO known."""
         size_O = self.level(rung) * self._common_O + self._rng.normal(0, 0.3, ORIGINS)
-        seeds_SO = self._rng.normal(0, 0.1, (SEEDS, ORIGINS))
-        self.losses[rung] = size_O + seeds_SO + self._rng.normal(0, 0.03, (SEEDS, 1))
+        seeds_SO = self._rng.normal(0, 0.1, (self.seeds, ORIGINS))
+        self.losses[rung] = size_O + seeds_SO + self._rng.normal(0, 0.03, (self.seeds, 1))
 
     def known(self) -> Trials:
         """What the ladder may ask about."""
@@ -112,9 +113,10 @@ def test_the_first_rungs_are_one_layer_of_2_and_3_cells_and_the_rates_beside_the
     assert not found.has_ended
 
 
-def test_on_flat_landscapes_at_most_one_climb_in_ten_grows() -> None:
-    """The whole climb: rates tuned, widths, scout, second layer."""
-    tops = [climbed(Landscape(flat, seed), ladder()).top for seed in range(200)]
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_on_flat_landscapes_at_most_one_climb_in_ten_grows(seeds: int) -> None:
+    """The whole climb: rates tuned, widths, scout, second layer. Of 300: 4.7 and 4.3 %."""
+    tops = [climbed(Landscape(flat, seed, seeds), ladder()).top for seed in range(200)]
     assert np.mean([top.cells != (2,) for top in tops]) <= 0.10
 
 
