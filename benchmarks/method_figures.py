@@ -62,7 +62,7 @@ def draw_searches(axes: Axes, rows: Sequence[Row]) -> None:
             row["policy"],
             (100 * row["cost"], row["regret_ses"]),
             textcoords="offset points",
-            xytext=(5, 4),
+            xytext=(5, -11 if row["policy"].startswith("gp") else 4),  # near TPE and random
             color=WARM if is_ours else INK,
         )
     axes.axhline(0, color=GREY, lw=0.8)

@@ -10,7 +10,7 @@ from hpo.service.work import Worker
 
 
 def run_here(question: Question, url: str, *, threads: int) -> None:
-    """Submit the study to the database and serve it until it has ended."""
+    """Submit the study to the database and serve it until it is done, or end the program."""
     study = api.submit_question(question, storage=url)
     with api.opened(url) as database:
         Worker(
@@ -21,3 +21,5 @@ def run_here(question: Question, url: str, *, threads: int) -> None:
             parent=os.getppid(),
             only=study.name,
         ).run()
+    if (state := study.answer().state) != "done":
+        raise SystemExit(f"the study {study.name} is not done but {state}: was its worker ended?")
