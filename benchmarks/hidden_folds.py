@@ -11,6 +11,7 @@ difference, a smaller network may be and still be as good as it (`ses`; hpo: 1).
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from telling import table_of, tell
 
 from hpo.sizing.race import Entrant, run_race
 from hpo.sizing.resampling import Origins
+from hpo.sizing.verdict import best_per_size
 
 ROOT = Path(__file__).resolve().parents[1]
 Row = dict[str, Any]
@@ -42,40 +44,31 @@ class Hidden:
     """A landscape of which one fold is hidden from the verdict."""
 
     def __init__(self, landscape: Landscape, fold: int, grid: Sequence[Point]) -> None:
-        self.landscape, self.grid = landscape, grid
+        self.landscape, study = landscape, landscape.prepared.study
+        self.metric, self.tolerance = study.task.metric, study.verdict.tolerance
         self.hidden_O = landscape.origins.fold_O == fold
         self.seen, self.unseen = (
             _only(landscape.origins, o) for o in (~self.hidden_O, self.hidden_O)
         )
+        self.grid_PO = np.stack([self._unseen_O(point) for point in grid])
 
-    def choice(self, candidates: Sequence[Point], ses: float) -> Point:
-        """The smallest that is as good as the best on the folds that are seen."""
-        study = self.landscape.prepared.study
-        best = self._best_per_size(candidates)
-        entrants = [self._entrant(point) for point in best]
+    def choices(self, candidates: Sequence[Point]) -> list[Point]:
+        """For each margin the smallest that is as good as the best on the folds that are seen."""
+        entrants = [self._entrant(point) for point in candidates]
+        able = best_per_size(entrants)
         rng = np.random.default_rng(0)
-        race = run_race(entrants, self.seen, metric=study.task.metric, rng=rng)
-        tied_E = race.tied_with(race.best, study.verdict.tolerance, ses=ses)
-        return best[race.smallest(tied_E)]
+        race = run_race([entrants[i] for i in able], self.seen, metric=self.metric, rng=rng)
+        ties = [race.tied_with(race.best, self.tolerance, ses=ses) for ses in MARGINS]
+        return [candidates[able[race.smallest(tied_E)]] for tied_E in ties]
 
     def regret(self, chosen: Point) -> float:
         """Of the choice on the hidden fold, in standard errors."""
-        losses_PO = np.stack([self._unseen_O(point) for point in self.grid])
-        metric = self.landscape.prepared.study.task.metric
-        found = regret_of(self._unseen_O(chosen), losses_PO, self.unseen, metric)
+        found = regret_of(self._unseen_O(chosen), self.grid_PO, self.unseen, self.metric)
         return float(found["regret_ses"])
-
-    def _best_per_size(self, candidates: Sequence[Point]) -> list[Point]:
-        best: dict[tuple[int, ...], Point] = {}
-        for point in sorted(candidates, key=lambda p: float(self._entrant(p).losses_SO.mean())):
-            if np.isfinite(self._entrant(point).losses_SO).all():
-                best.setdefault(point[0], point)
-        return list(best.values())
 
     def _entrant(self, point: Point) -> Entrant:
         whole = self.landscape.entrant(point, 0)
-        seen_SO = whole.losses_SO[:, ~self.hidden_O]
-        return Entrant(trial=0, cells=whole.cells, weights=whole.weights, losses_SO=seen_SO)
+        return replace(whole, losses_SO=whole.losses_SO[:, ~self.hidden_O])
 
     def _unseen_O(self, point: Point) -> Floats:
         losses_O: Floats = self.landscape.losses(point)[:, self.hidden_O].mean(axis=0)
@@ -84,12 +77,8 @@ class Hidden:
 
 def _only(origins: Origins, kept_O: Floats) -> Origins:
     step_O = None if origins.step_O is None else origins.step_O[kept_O]
-    return Origins(
-        fold_O=origins.fold_O[kept_O],
-        series_O=origins.series_O[kept_O],
-        horizon=origins.horizon,
-        step_O=step_O,
-    )
+    fold_O, series_O = origins.fold_O[kept_O], origins.series_O[kept_O]
+    return replace(origins, fold_O=fold_O, series_O=series_O, step_O=step_O)
 
 
 def rows_of(name: str, options: argparse.Namespace) -> list[Row]:
@@ -102,8 +91,8 @@ def rows_of(name: str, options: argparse.Namespace) -> list[Row]:
     for fold in np.unique(landscape.origins.fold_O):
         hidden = Hidden(landscape, int(fold), options.grid)
         for candidates, points in sets.items():
-            for ses in MARGINS:
-                chosen = hidden.choice(list(dict.fromkeys(points)), ses)
+            chosen_M = hidden.choices(list(dict.fromkeys(points)))
+            for ses, chosen in zip(MARGINS, chosen_M, strict=True):
                 rows.append(
                     {
                         "series": name,

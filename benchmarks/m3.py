@@ -26,7 +26,6 @@ from rich.progress import track
 from study_runs import run_here
 from telling import table_of, tell
 
-from hpo import api
 from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared
 from hpo.data.question import Question, ask
@@ -74,8 +73,7 @@ def answer_of(question: Question, threads: int) -> Row:
     """The answer of a study that is run in this process, and all its trials."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/study.db"
-        run_here(question, url, threads=threads)
-        answer = api.open_study(question.study.name, storage=url).answer().model_dump(mode="json")
+        answer = run_here(question, url, threads=threads).model_dump(mode="json")
         trials = optuna.load_study(study_name=question.study.name, storage=url).get_trials()
         return answer | {"tried": [_trial(t) for t in trials if t.value is not None]}
 

@@ -23,13 +23,11 @@ Floats = NDArray[np.float64]
 
 def search(question: Question, threads: int) -> tuple[Found, float]:
     """Run the study in this process; what it found, and the seconds from submission to verdict."""
-    name = question.study.name
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/study.db"
         began = perf_counter()
-        run_here(question, url, threads=threads)
+        answer = run_here(question, url, threads=threads)
         wall_s = perf_counter() - began
-        answer = api.open_study(name, storage=url).answer()
         forecast_OH = _forecast(question, url)
     _check(question, forecast_OH, answer.test_score)
     assert answer.cells is not None, "a network that was tested has cells"

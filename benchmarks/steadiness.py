@@ -11,7 +11,6 @@ again, unless `--again`.
 
 import argparse
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -22,10 +21,10 @@ import numpy as np
 from kept import Kept
 from rich.console import Console, Group
 from rich.progress import track
-from study_runs import run_here
+from scipy.stats import gmean
+from study_runs import answer_of
 from telling import table_of, tell
 
-from hpo import api
 from hpo.data.question import ask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,13 +40,10 @@ COLUMNS = {
 }
 
 
-def answer_of(series: str, values: Row, threads: int) -> Row:
+def recommended(series: str, values: Row, threads: int) -> Row:
     """What a study of this series recommends, what that did on the test span, and its time."""
     question = ask(str(ROOT / "studies" / f"{series}.toml"), values)
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/study.db"
-        run_here(question, url, threads=threads)
-        answer = api.open_study(series, storage=url).answer()
+    answer = answer_of(question, threads=threads)
     assert answer.cells is not None, "networks were trained"
     return {
         "cells": list(answer.cells),
@@ -64,7 +60,7 @@ def row_of(series: str, seeds: int, options: argparse.Namespace, kept: Kept) -> 
     for chance in range(options.repeats):
         values = options.values | {"validation.seeds": seeds, "search.seed": chance}
         name = f"{series}.{seeds}.{chance}"
-        answers.append(kept.get(name, partial(answer_of, series, values, options.threads)))
+        answers.append(kept.get(name, partial(recommended, series, values, options.threads)))
     most_common = Counter(a["justified"] for a in answers).most_common(1)[0][1]
     return {
         "series": series,
@@ -87,18 +83,13 @@ def summary(rows: Sequence[Row]) -> list[Row]:
         found.append(
             {
                 "seeds": seeds,
-                "size_spread": _mean([r["size_spread"] for r in alike]),
+                "size_spread": float(gmean([r["size_spread"] for r in alike])),
                 "verdicts_differ": float(np.mean([r["verdicts_differ"] for r in alike])),
-                "test_ratio": _mean([r["test"] / fewest[r["series"]] for r in alike]),
-                "wall_s": _mean([r["wall_s"] for r in alike]),
+                "test_ratio": float(gmean([r["test"] / fewest[r["series"]] for r in alike])),
+                "wall_s": float(gmean([r["wall_s"] for r in alike])),
             }
         )
     return found
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Geometric."""
-    return float(np.exp(np.mean(np.log(values))))
 
 
 def tables(rows: Sequence[Row], short: Sequence[Row]) -> Group:

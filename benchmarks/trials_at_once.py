@@ -8,7 +8,6 @@ answer's, of networks from fresh seeds; lower is better.
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from study_runs import run_here
+from study_runs import answer_of
 from telling import tell
 
-from hpo import api
 from hpo.data.question import ask
 from hpo.service import batch
 
@@ -38,10 +36,7 @@ def run_study(name: str, at_once: int, seed: int, options: argparse.Namespace) -
     overrides |= QUICK if options.quick else {}
     question = ask(str(ROOT / "studies" / f"{name}.toml"), overrides)
     batch.NATIVE_TRIALS_AT_ONCE = at_once
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/study.db"
-        run_here(question, url, threads=options.threads)
-        answer = api.open_study(question.study.name, storage=url).answer()
+    answer = answer_of(question, threads=options.threads)
     return {
         "study": name,
         "at_once": at_once,

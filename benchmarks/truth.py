@@ -12,7 +12,6 @@ what comes of it.
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.progress import track
 from rich.table import Table
-from study_runs import run_here
+from study_runs import answer_of
 from telling import tell
 
-from hpo import api
 from hpo.data.question import Question, ask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,14 +54,6 @@ def question_of(case: Case, values: dict[str, Any]) -> Question:
     return ask(frame, named | values, name=case.name)
 
 
-def answer_of(question: Question, threads: int) -> Row:
-    """The answer of a study that is run in this process, with a database of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/study.db"
-        run_here(question, url, threads=threads)
-        return api.open_study(question.study.name, storage=url).answer().model_dump(mode="json")
-
-
 def run_case(case: Case, options: argparse.Namespace, kept: Kept) -> Row:
     """Ask about one case, and judge the answer by the truth."""
     answer = kept.get(f"{case.name}.answer.{options.tag}", lambda: _answer(case, options))
@@ -84,7 +74,8 @@ def run_case(case: Case, options: argparse.Namespace, kept: Kept) -> Row:
 
 
 def _answer(case: Case, options: argparse.Namespace) -> Row:
-    answer = answer_of(question_of(case, options.values), options.threads)
+    question = question_of(case, options.values)
+    answer = answer_of(question, threads=options.threads).model_dump(mode="json")
     if case.justified:
         fresh = _fresh(case, options)
         key = (tuple(answer["cells"]), answer["learning_rate"])

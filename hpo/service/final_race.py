@@ -19,7 +19,7 @@ from hpo.data.folds import Fold
 from hpo.data.metrics import losses
 from hpo.data.prepare import Prepared, truth
 from hpo.fitting.material import window_count
-from hpo.search.known import KnownTrials, known_of
+from hpo.search.known import known_trials
 from hpo.search.objective import Networks, Train, origins_of, train_missing, usable
 from hpo.search.outcome import NetworkRecord
 from hpo.search.space import to_candidate
@@ -67,19 +67,12 @@ class FinalRace:
         self.recorded = results.networks_of(database, stored.name)
         self.saved = saved_of(database, stored.name)
         self.trials = all_trials(database, stored.optuna_id)
-        self.known = self._known()
+        complete = [trial.number for trial in self.trials if is_complete(trial)]
+        self.known = known_trials(self.recorded, complete, prepared)
         seeds = stored.spec.validation.seeds
         self.fresh = range(seeds, 2 * seeds)
         self.rounds = 0  # after the first
         self.warnings: list[str] = []
-
-    def _known(self) -> KnownTrials:
-        """What the complete trials have shown."""
-        folds = [fold.number for fold in self.prepared.folds]
-        seeds = range(self.spec.validation.seeds)
-        complete = [trial.number for trial in self.trials if is_complete(trial)]
-        shown = {n: known_of(self.recorded.get(n, {}), folds, seeds) for n in complete}
-        return {number: known for number, known in shown.items() if known is not None}
 
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(self.spec.search.seed)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 
 from hpo.data.prepare import Prepared
-from hpo.search.known import Known, KnownTrials, known_of
+from hpo.search.known import Known, KnownTrials, known_trials
 from hpo.search.outcome import Rival
 from hpo.search.pruning import seed_spread
 from hpo.service import results
@@ -39,10 +39,5 @@ class Rivals:
     def _read(self, new: Sequence[int]) -> None:
         if not new:
             return
-        study = self.prepared.study
-        folds = [fold.number for fold in self.prepared.folds]
-        recorded = results.networks_of(self.database, study.name, new)
-        for number in new:
-            known = known_of(recorded.get(number, {}), folds, range(study.validation.seeds))
-            if known is not None:
-                self._known[number] = known
+        recorded = results.networks_of(self.database, self.prepared.study.name, new)
+        self._known |= known_trials(recorded, new, self.prepared)

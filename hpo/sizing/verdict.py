@@ -17,7 +17,7 @@ from hpo.sizing.race import Entrant, Flags, Race, finite, run_race, score_race
 from hpo.sizing.reasons import FEWEST_BLOCKS, FEWEST_SEEDS, Contest, Evidence, explain, power, warn
 from hpo.sizing.resampling import Floats, Origins, block_count, bootstrap_means
 
-__all__ = ["Entrant", "Judgement", "judge", "pick_finalists", "tied_range"]
+__all__ = ["Entrant", "Judgement", "best_per_size", "judge", "pick_finalists", "tied_range"]
 
 FINALIST_SES = 2.0
 
@@ -152,7 +152,7 @@ def pick_finalists(
     that no smaller one beats, spread evenly over the sizes. All are within two standard errors
     (or the tolerance) of the best. Empty where no entrant has finite losses.
     """
-    able = _best_per_size(entrants)
+    able = best_per_size(entrants)
     if not able:
         return []
     race = run_race([entrants[i] for i in able], origins, metric=metric, rng=rng)
@@ -248,7 +248,7 @@ def _sum_up(
     )
 
 
-def _best_per_size(entrants: Sequence[Entrant]) -> list[int]:
+def best_per_size(entrants: Sequence[Entrant]) -> list[int]:
     """The trial with the lowest mean loss of each cells per layer; only finite losses."""
     order = sorted(finite(entrants), key=lambda i: float(entrants[i].losses_SO.mean()))
     first: dict[tuple[int, ...], int] = {}
