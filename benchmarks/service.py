@@ -91,7 +91,7 @@ def start_hpo(url: str, case: Case) -> list[subprocess.Popen[str]]:
     api.submit_question(question, storage=url)
     with api.opened(url) as database:
         [claim] = take(database, NAME, "benchmark")
-        results.record_benchmarks(database, claim, forecast_benchmarks(question.prepared).losses)
+        results.record_benchmarks(database, claim, forecast_benchmarks(question.prepared))
         settle(database, [Settlement(claim=claim, outcome="complete")], benchmark_warnings="[]")
     words = [sys.executable, str(FOLDER / "service_worker.py"), NAME, str(case.trials)]
     each = {"HPO_STORAGE": url, TRAINING_S: str(case.training_s / NETWORKS)}

@@ -32,9 +32,13 @@ FAILURES = (ValueError, ArithmeticError, RuntimeError, LookupError, TypeError, A
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BenchmarkErrors:
-    """Losses of each benchmark: one array (float64, O) per fold, and lastly the test span's."""
+    """Losses of each benchmark: one array (float64, O) per fold, and lastly the test span's.
+
+    test_forecasts: what it forecast over the test span (float64, O x H), on the target's own scale.
+    """
 
     losses: Mapping[str, tuple[Floats, ...]]
+    test_forecasts: Mapping[str, Floats]
     warnings: tuple[str, ...]
 
 
@@ -53,18 +57,20 @@ def forecast_benchmarks(
     on_done is called with a benchmark's name when it is finished.
     """
     found: dict[str, tuple[Floats, ...]] = {}
+    last: dict[str, Floats] = {}
     said = _season_left_out(prepared.season)
     for name in NAMES:
         failed: set[str] = set()
-        forecasts = _forecast_spans(name, prepared, failed)
+        forecasts = list(_forecast_spans(name, prepared, failed))
         found[name] = tuple(
             losses(truth(prepared, fold), y_OH, fold.scale_O, prepared.study.task.metric)
             for fold, y_OH in forecasts
         )
+        last[name] = forecasts[-1][1]
         if failed:
             said.append(_failure(name, failed))
         on_done(name)
-    return BenchmarkErrors(losses=found, warnings=tuple(said))
+    return BenchmarkErrors(losses=found, test_forecasts=last, warnings=tuple(said))
 
 
 def naive(prepared: Prepared, fold: Fold) -> Floats:

@@ -31,12 +31,13 @@ class Fitted:
     `steps`: the step its weights are from; `train_loss`, `watch_loss`, `valid_loss`: the loss that
     was trained, at these weights in evaluation mode, on its training windows, on the inner tail
     (NaN without one) and on the windows that end with the fold's origins.
-    Of final refits alone: `forecast_OH` on the target's own scale, and `effective_parameters` (see
+    `forecast_OH`: on the target's own scale. Of final refits alone: `effective_parameters` (see
     `fitting.effective`; None for large networks too).
     """
 
     weights: Weights
     losses_O: NDArray[np.float64]
+    forecast_OH: NDArray[np.float64]
     steps: int
     train_loss: float
     watch_loss: float
@@ -44,7 +45,6 @@ class Fitted:
     engine: str
     device: str
     valid_loss: float = np.nan
-    forecast_OH: NDArray[np.float64] | None = None
     effective_parameters: float | None = None
 
 
@@ -90,10 +90,10 @@ def fit_network(
     predict = trainer.predictor(shape, trained.weights)
     forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
     watched = [check.watch_loss for check in trained.checks] if part.tail is not None else []
-    is_refit = steps > 0
     return Fitted(
         weights=trained.weights,
         losses_O=losses(part.truth_OH, forecast_OH, fold.scale_O, study.task.metric),
+        forecast_OH=forecast_OH,
         steps=trained.steps,
         train_loss=trainer.loss(shape, trained.weights, part.seen, plan.loss),
         watch_loss=min(watched, default=np.nan),
@@ -101,8 +101,7 @@ def fit_network(
         engine=trainer.name,
         device=trainer.device,
         valid_loss=trainer.loss(shape, trained.weights, part.scored, plan.loss),
-        forecast_OH=forecast_OH if is_refit else None,
         effective_parameters=(
-            effective_parameters(shape, trained.weights, part.inner) if is_refit else None
+            effective_parameters(shape, trained.weights, part.inner) if steps > 0 else None
         ),
     )

@@ -52,6 +52,8 @@ class Saved:
 class Job:
     """One network to be trained: of a trial, on a fold, with a seed (`steps`: see fit_network).
 
+    `keep_forecast`: whether its forecasts are kept beside their errors.
+
     The trial's networks may train `limit_s` seconds together and have trained `spent_s` before.
     With `saved` the training goes on from there.
     """
@@ -61,6 +63,7 @@ class Job:
     candidate: Candidate
     seed: int
     steps: int = 0
+    keep_forecast: bool = False
     limit_s: float = math.inf
     spent_s: float = 0.0
     saved: Saved | None = field(default=None, compare=False, repr=False)

@@ -40,7 +40,7 @@ class Networks:
     """The networks of one trial on some folds: those recorded, and those still to be trained.
 
     Together they may train `limit_s` seconds; `saved`: trainings that were halted in the middle;
-    `steps`: see fit_network.
+    `steps`: see fit_network; `keep_forecasts`: see Job.
     """
 
     def __init__(
@@ -54,9 +54,11 @@ class Networks:
         limit_s: float,
         saved: Mapping[Key, Saved] = {},
         steps: int = 0,
+        keep_forecasts: bool = False,
     ) -> None:
         self.prepared, self.trial, self.candidate = prepared, trial, candidate
         self.folds, self.limit_s, self.saved, self.steps = folds, limit_s, saved, steps
+        self.keep_forecasts = keep_forecasts
         self.results: dict[Key, NetworkRecord | Failure] = dict(recorded)
 
     def missing(self, seeds: Sequence[int]) -> list[Job]:
@@ -69,6 +71,7 @@ class Networks:
                 candidate=self.candidate,
                 seed=seed,
                 steps=self.steps,
+                keep_forecast=self.keep_forecasts,
                 limit_s=self.limit_s,
                 spent_s=spent_s,
                 saved=self.saved.get((fold.number, seed)),
@@ -151,7 +154,7 @@ def record_of(job: Job, fitted: Fitted) -> NetworkRecord:
         engine=fitted.engine,
         device=describe_device(fitted.device),
         valid_loss=fitted.valid_loss,
-        forecasts_OH=fitted.forecast_OH,
+        forecasts_OH=fitted.forecast_OH if job.keep_forecast else None,
         effective_parameters=fitted.effective_parameters,
     )
 

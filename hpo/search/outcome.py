@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 class NetworkRecord:
     """One network (trial, fold, seed) as it is kept: its errors, how and by what it was trained.
 
-    `valid_loss`: see `fitting.fit.Fitted`; `forecasts_OH` and `effective_parameters` are None but
-    for final refits, and for what hpo 0.1 trained.
+    `valid_loss`: see `fitting.fit.Fitted`; `forecasts_OH` is None but for the networks of the final
+    race, `effective_parameters` but for final refits; both for what hpo 0.1 trained.
     """
 
     fold: int

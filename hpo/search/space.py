@@ -53,13 +53,14 @@ def to_candidate(params: Mapping[str, Any], study: Study, lookbacks: tuple[int, 
     return Candidate(
         cells=tuple(int(params[f"cells_{layer}"]) for layer in range(1, layers + 1)),
         learning_rate=float(params["learning_rate"]),
-        weight_decay=float(params.get("weight_decay", _fixed(study.space.weight_decay))),
-        dropout=float(params.get("dropout", _fixed(study.space.dropout))),
+        weight_decay=float(params.get("weight_decay", fixed_or_first(study.space.weight_decay))),
+        dropout=float(params.get("dropout", fixed_or_first(study.space.dropout))),
         lookback=int(params.get("lookback", lookbacks[-1])),
     )
 
 
-def _fixed(value: float | tuple[float, float]) -> float:
+def fixed_or_first(value: float | tuple[float, float]) -> float:
+    """A value of the space that is not searched; the low end of one that is."""
     return value if not isinstance(value, tuple) else value[0]
 
 

@@ -98,6 +98,7 @@ def _answer(
         study=stored.name,
         state="done",
         task=spec.task.model_dump(mode="json") | {"season": prepared.season},
+        trial=chosen.trial,
         layers=len(chosen.cells),
         cells=chosen.cells,
         cells_tied=race.tied_range(entrants, finalists, judgement),

@@ -176,6 +176,7 @@ class FinalRace:
             limit_s=math.inf,
             saved=self.saved.get(trial, {}),
             steps=steps,
+            keep_forecasts=True,
         )
 
     def _usable_records(self, trial: int) -> dict[tuple[int, int], NetworkRecord]:

@@ -1,12 +1,13 @@
 """What was measured: networks and benchmarks as rows, their errors per origin as plain bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from hpo.data.benchmarks import BenchmarkErrors
 from hpo.search.outcome import NetworkRecord
 from hpo.service.claims import Claim, held
 from hpo.service.database import INSERTS, Database
@@ -119,10 +120,8 @@ def count_networks(database: Database, study: str) -> int:
 
 
 @patient
-def record_benchmarks(
-    database: Database, claim: Claim, errors: Mapping[str, Sequence[Losses]]
-) -> None:
-    """Keep the benchmarks' errors, one array per fold and the test span. Raises LeaseLost."""
+def record_benchmarks(database: Database, claim: Claim, report: BenchmarkErrors) -> None:
+    """Keep the benchmarks' errors, and their forecasts of the test span. Raises LeaseLost."""
     rows = [
         {
             "study": claim.study,
@@ -130,8 +129,11 @@ def record_benchmarks(
             "fold": fold,
             "place": place,
             "losses": losses_O.astype(LOSSES).tobytes(),
+            "forecasts": _bytes_or_null(
+                report.test_forecasts[name] if fold == len(per_fold) - 1 else None
+            ),
         }
-        for place, (name, per_fold) in enumerate(errors.items())
+        for place, (name, per_fold) in enumerate(report.losses.items())
         for fold, losses_O in enumerate(per_fold)
     ]
     with database.transaction() as connection:
@@ -154,6 +156,23 @@ def benchmarks_of(database: Database, study: str) -> dict[str, list[Losses]]:
     for row in rows:
         found.setdefault(row["name"], []).append(np.frombuffer(row["losses"], dtype=LOSSES))
     return found
+
+
+@patient
+def benchmark_forecasts_of(database: Database, study: str) -> dict[str, Losses]:
+    """What the benchmarks forecast over the test span (float64, O x H), on the target's own scale.
+
+    Without those that an earlier hpo forecast.
+    """
+    query = (
+        sa.select(benchmarks.c.name, benchmarks.c.losses, benchmarks.c.forecasts)
+        .where(benchmarks.c.study == study, benchmarks.c.forecasts.is_not(None))
+        .order_by(benchmarks.c.place)
+    )
+    with database.reading() as connection:
+        rows = connection.execute(query).all()
+    found = {n: _forecasts(f, origins=len(o) // LOSSES.itemsize) for n, o, f in rows}
+    return {name: forecasts_OH for name, forecasts_OH in found.items() if forecasts_OH is not None}
 
 
 def _bytes_or_null(forecasts_OH: Losses | None) -> bytes | None:

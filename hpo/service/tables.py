@@ -87,7 +87,7 @@ networks = Table(
     Column("engine", String(20), nullable=False),
     Column("device", String(60), nullable=False),
     Column("valid_loss", Double),
-    Column("forecasts", LargeBinary),  # of final refits: float64, little-endian, origins x horizon
+    Column("forecasts", LargeBinary),  # of the final race: float64, little-endian, O x H
     Column("effective_parameters", Double),  # of final refits
 )
 
@@ -110,6 +110,7 @@ benchmarks = Table(
     Column("fold", Integer, primary_key=True),
     Column("place", Integer, nullable=False),  # the order in which benchmarks are told
     Column("losses", LargeBinary, nullable=False),
+    Column("forecasts", LargeBinary),  # of the test span alone: as those of networks
 )
 
 workers = Table(

@@ -259,7 +259,7 @@ class Worker:
 
     def _forecast_benchmarks(self, claim: Claim, hold: Hold) -> None:
         report = self.executor.forecast(hold.go_on)
-        results.record_benchmarks(self.database, claim, report.losses)
+        results.record_benchmarks(self.database, claim, report)
         done = Settlement(claim=claim, outcome="complete")
         settle(self.database, [done], benchmark_warnings=json.dumps(list(report.warnings)))
 

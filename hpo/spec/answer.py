@@ -91,12 +91,13 @@ class LadderLook(Part):
 class Answer(Part):
     """What the study found; values that are not known (yet) are null.
 
-    `cells` are per layer; `cells_tied` counts the cells of all layers together, from the smallest
-    to the largest network that is as good. `score` is the mean of `metric` over the folds'
-    origins from fresh seeds, lower is better; `score_se` its standard error. `score_corrected` and
-    `best_benchmark_corrected` are what the choice among all trials, and among the benchmarks, is
-    expected to score on other origins (see `sizing.selection`). A difference to another finalist
-    of `detectable_difference`, on the metric's scale, is seen in 80 % of such races.
+    `trial` is the number of the recommended one. `cells` are per layer; `cells_tied` counts the
+    cells of all layers together, from the smallest to the largest network that is as good. `score`
+    is the mean of `metric` over the folds' origins from fresh seeds, lower is better; `score_se`
+    its standard error. `score_corrected` and `best_benchmark_corrected` are what the choice among
+    all trials, and among the benchmarks, is expected to score on other origins (see
+    `sizing.selection`). A difference to another finalist of `detectable_difference`, on the
+    metric's scale, is seen in 80 % of such races.
 
     `test_score` is that of the seeds' mean forecast from every origin of the test span, a mean
     of `validation.seeds` refits, and `test_se` its standard error over blocks of origins.
@@ -109,6 +110,7 @@ class Answer(Part):
     study: str
     state: State
     task: dict[str, Any]
+    trial: int | None = None
     layers: int | None = None
     cells: tuple[int, ...] | None = None
     cells_tied: tuple[int, int] | None = None

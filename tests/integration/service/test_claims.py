@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hpo.data.benchmarks import BenchmarkErrors
 from hpo.search.outcome import NetworkRecord
 from hpo.service import deletion, life, results, studies
 from hpo.service.claims import LEASE_S, Claim, LeaseLost, Settlement, beat, release, settle
@@ -121,7 +122,13 @@ def test_an_expired_lease_is_taken_over_by_one_only(database_url: str) -> None:
         ),
         lambda database, claim: bind(database, [(claim, 99)]),
         lambda database, claim: results.record_benchmarks(
-            database, claim, {"naive": [NETWORK.losses_O]}
+            database,
+            claim,
+            BenchmarkErrors(
+                losses={"naive": (NETWORK.losses_O,)},
+                test_forecasts={"naive": NETWORK.losses_O[:, None]},
+                warnings=(),
+            ),
         ),
     ],
     ids=["record_networks", "settle", "bind", "record_benchmarks"],

@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from hpo import events
+from hpo.data.benchmarks import BenchmarkErrors
 from hpo.errors import DatabaseAway, DatabaseError, DataError
 from hpo.service import batch, deletion, executor, heart, life, results, studies, trials
 from hpo.service.answers import answer_of
@@ -86,13 +87,23 @@ def test_the_networks_of_a_complete_trial_are_read_once_as_a_rival(
 
 
 def test_a_benchmark_that_is_no_number_is_left_out_of_the_answer(sqlite_url: str) -> None:
-    errors = {"naive": [np.array([1.0, 3.0]), np.array([5.0])], "ridge": [np.array([np.inf])] * 2}
+    report = BenchmarkErrors(
+        losses={
+            "naive": (np.array([1.0, 3.0]), np.array([5.0])),
+            "ridge": (np.array([np.inf]),) * 2,
+        },
+        test_forecasts={"naive": np.array([[2.0, 3.0]]), "ridge": np.array([[np.nan, np.inf]])},
+        warnings=(),
+    )
     with opened(sqlite_url) as database:
         submit(database)
         claim = claim_of(database)
-        results.record_benchmarks(database, claim, errors)
+        results.record_benchmarks(database, claim, report)
         found = answer_of(database, "tiny")
+        kept = results.benchmark_forecasts_of(database, "tiny")
     assert list(found.benchmarks) == ["naive"]
+    for name, forecasts_OH in report.test_forecasts.items():
+        np.testing.assert_array_equal(kept[name], forecasts_OH)
     assert found.state == "running"
 
 

@@ -85,10 +85,9 @@ def test_the_valid_loss_is_the_trained_loss_on_the_folds_scored_windows(name: st
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_only_final_refits_tell_their_forecasts_and_effective_parameters(name: str) -> None:
+def test_only_final_refits_tell_their_effective_parameters(name: str) -> None:
     fitted, refitted, fold = fit(name), fit(name, steps=30), PREPARED.folds[0]
-    assert (fitted.forecast_OH, fitted.effective_parameters) == (None, None)
-    assert refitted.forecast_OH is not None
+    assert fitted.effective_parameters is None
     assert refitted.effective_parameters is not None
     assert (
         0

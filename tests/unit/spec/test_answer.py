@@ -8,9 +8,10 @@ from pydantic import ValidationError
 from hpo.spec.answer import Answer, TargetReached, TrialCounts
 
 KEYS = """
-study state task layers cells cells_tied layers_probability learning_rate weight_decay dropout
-lookback horizon strategy steps transform alpha bound weights degrees_of_freedom alpha_path gap
-ladder effective_parameters metric score score_se score_corrected detectable_difference test_score
+study state task trial layers cells cells_tied layers_probability learning_rate weight_decay
+dropout lookback horizon strategy steps transform alpha bound weights degrees_of_freedom
+alpha_path gap ladder effective_parameters metric score score_se score_corrected
+detectable_difference test_score
 test_se test_origins benchmarks benchmarks_test best_benchmark best_benchmark_corrected
 lstm_justified target_score importance reasons warnings trials networks wall_s device engine seed
 fingerprint versions model report storage

@@ -1,0 +1,97 @@
+"""A study's trials as people are shown them: in reports, on pages, in frames."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from optuna.trial import FrozenTrial
+
+from hpo.search.space import fixed_or_first
+from hpo.service import studies
+from hpo.service.database import Database
+from hpo.service.patience import patient
+from hpo.service.tables import slots
+from hpo.service.trials import FACTS, all_trials
+from hpo.spec.study import Space
+
+Ending = Literal["running", "complete", "pruned", "infeasible", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialShown:
+    """One trial: its network, the alpha it was made under, how it ended and why.
+
+    `score` is the mean over folds and seeds on the metric's scale, of a pruned trial over its first
+    seed, None where there is none. `reason`: of pruned and infeasible trials, else empty.
+    `most_cells`: equal cells that each of as many layers could have had, None where nothing is
+    bounded. `lookback`: None where all trials of the study share one. `worker`: who ended it, or
+    has it now.
+    """
+
+    number: int
+    ending: Ending
+    cells: tuple[int, ...]
+    weights: int
+    learning_rate: float
+    weight_decay: float
+    dropout: float
+    lookback: int | None
+    alpha: float
+    most_cells: int | None
+    score: float | None
+    reason: str
+    worker: str
+
+    @property
+    def layers(self) -> int:
+        return len(self.cells)
+
+    @property
+    def cells_in_all(self) -> int:
+        """Cells of all layers together."""
+        return sum(self.cells)
+
+
+@patient
+def shown_trials(database: Database, study: studies.Stored) -> list[TrialShown]:
+    """Every trial of the study, by its number. Raises UnknownStudy where it is being deleted."""
+    columns = ("trial", "state", "outcome", "score", "reason", "worker")
+    query = (
+        sa.select(*(slots.c[name] for name in columns))
+        .where(slots.c.study == study.name, slots.c.kind == "trial", slots.c.trial.is_not(None))
+        .order_by(slots.c.trial)
+    )
+    with database.reading() as connection:
+        rows = connection.execute(query).mappings().all()
+    by_number = {trial.number: trial for trial in all_trials(database, study.optuna_id)}
+    return [
+        _shown(by_number[row["trial"]], row, study.spec.space)
+        for row in rows
+        if row["trial"] in by_number  # else it came after they were read
+    ]
+
+
+def _shown(trial: FrozenTrial, slot: Any, space: Space) -> TrialShown:
+    facts, params = trial.user_attrs[FACTS], trial.params
+    return TrialShown(
+        number=trial.number,
+        ending=_ENDINGS.get(slot["outcome"], "failed") if slot["state"] == "ended" else "running",
+        cells=tuple(facts["cells"]),
+        weights=facts["weights"],
+        learning_rate=params["learning_rate"],
+        weight_decay=params.get("weight_decay", fixed_or_first(space.weight_decay)),
+        dropout=params.get("dropout", fixed_or_first(space.dropout)),
+        lookback=params.get("lookback"),
+        alpha=facts["alpha"],
+        most_cells=facts["max_equal_cells"],
+        score=slot["score"],
+        reason=slot["reason"] or "",
+        worker=slot["worker"] or "",
+    )
+
+
+_ENDINGS: dict[str, Ending] = {
+    "complete": "complete",
+    "pruned": "pruned",
+    "infeasible": "infeasible",
+}
