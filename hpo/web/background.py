@@ -30,7 +30,7 @@ def profile(prepared: Prepared) -> Table:
         ("its values", f"{number(low)} to {number(high)}, median {number(middle)}"),
         ("time", f"{_time(panel.times_R.min())} to {_time(panel.times_R.max())}"),
         ("step", _STEPS.get(panel.frequency, panel.frequency) or "rows in order"),
-        ("season", counted(prepared.season, "step") if prepared.season > 1 else "none"),
+        ("season", _season(prepared)),
         ("missing target values", f"{missing:,} (filled to be looked back at, never scored)"
          if missing else "none"),
     ]  # fmt: skip
@@ -72,7 +72,7 @@ def choices(evidence: Evidence) -> Table:
     ]  # fmt: skip
     if prepared is not None:
         season = given("data.season", "found from the time column")
-        rows.insert(2, ("season", counted(prepared.season, "step"), season))
+        rows.insert(2, ("season", _season(prepared), season))
         test = given("data.test", "the larger of two horizons and a tenth of the rows")
         rows.insert(3, ("test span", counted(len(prepared.test.origins_O), "forecast"), test))
     return Table(columns=("choice", "value", "why"), rows=rows)
@@ -123,6 +123,10 @@ _WHY = {
     "measure": "by default: 1 is the seasonal naive forecast",
     "tolerance": "by default one standard error alone makes two networks equal",
 }
+
+
+def _season(prepared: Prepared) -> str:
+    return counted(prepared.season, "step") if prepared.season > 1 else "none"
 
 
 def _time(time: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.figure import Figure
 
 INK, SOFT, FAINT = "#1b1f24", "#5c6670", "#d5dadf"
@@ -111,7 +112,7 @@ def _style(salt: str, *, text: str) -> Iterator[None]:
         "legend.frameon": False,
         "legend.fontsize": 8,
         "lines.linewidth": 1.4,
-        "axes.unicode_minus": True,
+        "axes.prop_cycle": cycler(color=[OURS]),  # also of what is drawn without being told to
     }
     with mpl.rc_context(values):
         yield

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import hpo
 from hpo.errors import UsageError
+from hpo.service.answers import note_place
 from hpo.service.database import Database
 from hpo.service.evidence import Evidence, evidence_of
 from hpo.spec.answer import Answer
@@ -38,7 +39,7 @@ def report_html(database: Database, name: str) -> str:
 
 
 def write_report(database: Database, name: str, folder: Path) -> Path:
-    """Write NAME-report.html into the folder, made if need be; its absolute path.
+    """Write NAME-report.html into the folder, made if need be; its absolute path, which is noted.
 
     Raises UsageError where that cannot be, and what `report_html` raises.
     """
@@ -47,6 +48,7 @@ def write_report(database: Database, name: str, folder: Path) -> Path:
     with _writing(path):
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
+    note_place(database, name, "report", path)
     return path
 
 
@@ -71,7 +73,7 @@ def render(evidence: Evidence) -> str:
         numbers=_numbers(answer),
         missing=evidence.missing,
         css=Markup(style),
-        version=hpo.__version__,
+        version=version("hpo"),
         figures={name: Markup(figure.inline()) for name, figure in drawn.items()},
         bound=_bound(answer),
         test=_test(answer),
