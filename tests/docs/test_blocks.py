@@ -29,8 +29,21 @@ TRANSCRIPT = "transcript: "
 SECTIONS = ("Data", "Windows", "Judged on", "Bound", "Benchmarks", "ANSWER", "On test", "Stored")
 READ_ELSEWHERE = {"text", "csv", "sql", "pycon"}  # sql: test_runbook; text is what bash printed
 OTHERS = {
-    *("cd", "cp", "mkdir", "head", "cat", "git", "python", "pip", "source", "export", "read"),
-    *("sqlite3", "jq", "kubectl", "sbatch", "srun", "curl", "openssl", "caddy", "."),
+    *(
+        "cd",
+        "cp",
+        "echo",
+        "mkdir",
+        "head",
+        "cat",
+        "git",
+        "python",
+        "pip",
+        "source",
+        "export",
+        "read",
+    ),
+    *("sqlite3", "sed", "jq", "kubectl", "sbatch", "srun", "curl", "openssl", "caddy", "."),
 }
 COMPOSE = {"exec", "stop", "up", "run", "build", "logs", "ps"}
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
@@ -104,28 +117,30 @@ def every_option() -> Iterator[str]:
 OPTIONS = {*every_option(), "--help", "--version"}
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the studies, and a database in which airline has been answered."""
+    folder = tmp_path_factory.mktemp("checkout") / "hpo"
+    shutil.copytree(ROOT / "studies", folder / "studies")
+    run(Block("", "bash", "hpo run studies/airline.toml --quiet"), folder, environment(folder))
+    return folder
+
+
 @pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=lambda page: page.name)
-def test_the_blocks_of_a_page_do_what_it_says(page: Page, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "studies", tmp_path / "studies")
-    environment = in_folder(tmp_path)
+def test_the_blocks_of_a_page_do_what_it_says(page: Page, checkout: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkout, tmp_path / "hpo"))
+    around = environment(folder)
     for block, after in pairwise([*page.blocks, Block("", "", "")]):
         if block.file:
-            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            (folder / block.file).write_text(block.text, encoding="utf-8")
         if block.is_run:
-            printed = run(block, tmp_path, environment)
-            if after.kind in ("text", "csv") and not after.mark:
-                same = doctest.OutputChecker().check_output(
-                    after.text, printed, doctest.ELLIPSIS | doctest.REPORT_NDIFF
-                )
-                assert same, f"{block.text}prints\n{printed}"
-            if after.kind == "json" and not after.mark:
-                assert_shown(json.loads(after.text), json.loads(printed))
+            assert_printed(after, run(block, folder, around))
 
 
-def in_folder(folder: Path) -> dict[str, str]:
-    """The environment of a shell in a new checkout that is installed: `hpo` is a command."""
+def environment(folder: Path) -> dict[str, str]:
+    """The environment of a shell in a checkout that is installed: `hpo` is a command."""
     programs = folder / ".venv" / "bin"
-    programs.mkdir(parents=True)
+    programs.mkdir(parents=True, exist_ok=True)
     for name, words in (("hpo", "-m hpo"), ("python", "")):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n', encoding="utf-8")
@@ -134,7 +149,7 @@ def in_folder(folder: Path) -> dict[str, str]:
     return clean | {"COLUMNS": "100", "PATH": f"{programs}:{os.environ['PATH']}", "NO_COLOR": "1"}
 
 
-def run(block: Block, folder: Path, environment: dict[str, str]) -> str:
+def run(block: Block, folder: Path, around: dict[str, str]) -> str:
     """What the block prints, errors among it, when it is run as a user would."""
     words = ["bash", "-euo", "pipefail", "-c", block.text]
     if block.kind == "python":
@@ -143,7 +158,7 @@ def run(block: Block, folder: Path, environment: dict[str, str]) -> str:
     ended = subprocess.run(
         words,
         cwd=folder,
-        env=environment,
+        env=around,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -152,6 +167,15 @@ def run(block: Block, folder: Path, environment: dict[str, str]) -> str:
     )
     assert ended.returncode == block.exit_code, f"{block.text}\n{ended.stdout}"
     return ended.stdout
+
+
+def assert_printed(after: Block, printed: str) -> None:
+    """What stands right after a block that is run is what it printed."""
+    if after.kind in ("text", "csv") and not after.mark:
+        same = doctest.OutputChecker().check_output(after.text, printed, doctest.ELLIPSIS)
+        assert same, f"{after.text}is shown, but it is\n{printed}"
+    if after.kind == "json" and not after.mark:
+        assert_shown(json.loads(after.text), json.loads(printed))
 
 
 def assert_shown(shown: Any, printed: Any) -> None:
