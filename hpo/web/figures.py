@@ -154,10 +154,10 @@ def _draw_bound(axes: Axes, evidence: Evidence) -> None:
     low, high = axes.get_ylim()
     rival = evidence.answer.benchmarks.get(evidence.answer.best_benchmark or "", low)
     is_taken = rival > low + 0.8 * (high - low)  # by the benchmark's name
-    y, side = (0.01, "bottom") if is_taken else (0.99, "top")
+    y = 0.8 if is_taken else 0.99
     if bound.max_cells > REACH * right:
         axes.annotate(
-            f"{words} →", (1, y), xycoords="axes fraction", ha="right", va=side, color=SOFT
+            f"{words} →", (1, y), xycoords="axes fraction", ha="right", va="top", color=SOFT
         )
         return
     axes.set_xlim(left, max(right, bound.max_cells * 1.25))
@@ -167,7 +167,7 @@ def _draw_bound(axes: Axes, evidence: Evidence) -> None:
         (bound.max_cells, y),
         xycoords=("data", "axes fraction"),
         ha="right",
-        va=side,
+        va="top",
         color=SOFT,
     )
 
@@ -245,15 +245,16 @@ def _draw_alpha_path(path: Sequence[AlphaPhase], figure: Figure) -> None:
         label="validation over training error, with its lower limit",
     )
     expected = [(phase, gap.expected) for phase, gap in known if gap.expected is not None]
-    below.plot(
-        [phase for phase, _ in expected],
-        [value for _, value in expected],
-        "_",
-        color=RIVAL,
-        ms=16,
-        mew=1.6,
-        label="of a linear network of as many weights",
-    )
+    if expected:
+        below.plot(
+            [phase for phase, _ in expected],
+            [value for _, value in expected],
+            "_",
+            color=RIVAL,
+            ms=16,
+            mew=1.6,
+            label="of a linear network of as many weights",
+        )
     below.axhline(1, color=FAINT, lw=1)
     below.set(xlabel="phase of the search", ylabel="gap")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
