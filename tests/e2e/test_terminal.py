@@ -17,7 +17,7 @@ from hpo.spec.options import options
 
 STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
-COMMANDS = (*STUDY_COMMANDS, "work", "bound", "status", "answer", *LIFE, "delete", "db")
+COMMANDS = (*STUDY_COMMANDS, "work", "bound", "status", "answer", "report", *LIFE, "delete", "db")
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """
 import sys
