@@ -3,17 +3,20 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.api import StudyHandle, launch, open_study, run, submit, work
+    from hpo.api import StudyHandle, check, launch, open_study, run, submit, work
     from hpo.spec.answer import Answer
     from hpo.spec.study import Study
 
-__all__ = ["Answer", "Study", "StudyHandle", "launch", "open_study", "run", "submit", "work"]
+__all__ = [
+    "Answer", "Study", "StudyHandle", "check", "launch", "open_study", "run", "submit", "work",
+]  # fmt: skip
 __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "hpo.spec.answer",
     "Study": "hpo.spec.study",
     "StudyHandle": "hpo.api",
+    "check": "hpo.api",
     "launch": "hpo.api",
     "open_study": "hpo.api",
     "run": "hpo.api",
