@@ -4,20 +4,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.api import StudyHandle, check, launch, open_study, run, submit, work
+    from hpo.export.model import Model, load
     from hpo.spec.answer import Answer
     from hpo.spec.study import Study
 
 __all__ = [
-    "Answer", "Study", "StudyHandle", "check", "launch", "open_study", "run", "submit", "work",
-]  # fmt: skip
+    "Answer",
+    "Model",
+    "Study",
+    "StudyHandle",
+    "check",
+    "launch",
+    "load",
+    "open_study",
+    "run",
+    "submit",
+    "work",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "hpo.spec.answer",
+    "Model": "hpo.export.model",
     "Study": "hpo.spec.study",
     "StudyHandle": "hpo.api",
     "check": "hpo.api",
     "launch": "hpo.api",
+    "load": "hpo.export.model",
     "open_study": "hpo.api",
     "run": "hpo.api",
     "submit": "hpo.api",

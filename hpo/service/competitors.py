@@ -15,7 +15,7 @@ from hpo.search.objective import origins_of
 from hpo.service import results, studies
 from hpo.service.answers import answer_of
 from hpo.service.database import Database
-from hpo.service.evidence import prepared_of
+from hpo.service.preparing import prepared_of
 from hpo.sizing.race import Entrant, run_race
 from hpo.spec.answer import Answer
 from hpo.spec.study import Study
