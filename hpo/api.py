@@ -1,7 +1,10 @@
 """Launch, wait, answer: the only place that wires the rooms together."""
 
+import importlib
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -37,6 +40,11 @@ if TYPE_CHECKING:
     from hpo.service.supervisor import Supervisor
 
 POLL_S = 0.25
+
+if "IPython" in sys.modules:  # tqdm, which Optuna imports, would ask notebooks for widgets
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("tqdm.auto")
 
 OnProgress = Callable[["Progress"], None]
 OnEvent = Callable[[events.Event], None]

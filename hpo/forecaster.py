@@ -103,7 +103,7 @@ class LSTMForecaster:
         return self
 
     def predict(self, frame: Any = None, level: int | Sequence[int] = 80) -> "pd.DataFrame":
-        """The next `horizon` rows of every series after those of the frame; None: of the fitted one.
+        """The next `horizon` rows of every series, after the frame or after what it was fitted to.
 
         `frame`: recent rows with the columns of the training frame, at least `answer_.lookback` of
         every series. See `Model.predict` for the columns that come back and what is raised;

@@ -64,13 +64,8 @@ def test_its_attributes_tell_what_was_found(fitted: hpo.LSTMForecaster) -> None:
 
 
 def test_a_fixed_size_is_the_only_one_and_still_scored(sales_csv: Path, sqlite_url: str) -> None:
-    asked: dict[str, Any] = {
-        "target": "sales",
-        "time": "month",
-        "storage": sqlite_url,
-        "name": "fixed",
-    }
-    forecaster = hpo.LSTMForecaster(layers=1, cells=3, **asked, **TINY).fit(sales_csv)
+    fixed: dict[str, Any] = {"layers": 1, "cells": 3, "name": "fixed", "storage": sqlite_url}
+    forecaster = hpo.LSTMForecaster(target="sales", time="month", **fixed, **TINY).fit(sales_csv)
     answer = forecaster.answer_
     assert forecaster.cells_ == (3,)
     assert answer.cells_tied == (3, 3)
