@@ -26,6 +26,8 @@ from hpo.spec.study import Study
 from hpo.training.trainer import Diverged
 
 Floats = NDArray[np.float64]
+NOT_KEPT = "an earlier hpo answered the study and kept no forecasts"
+
 Records = Mapping[tuple[int, int], NetworkRecord]
 
 
@@ -85,10 +87,10 @@ class ForecastsShown:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """A study that is done. Without its data (`missing` says why) only answer and trials are told.
+    """A study that is done. `missing` says why something of it lacks, empty where nothing does.
 
-    folds: of the recommended network, with fresh seeds; test: the refits. Both lack where an
-    earlier hpo kept no forecasts.
+    Without its data only answer and trials are told. folds: of the recommended network, with fresh
+    seeds; test: of its refits; both lack where an earlier hpo kept no forecasts.
     """
 
     spec: Study
@@ -117,6 +119,7 @@ def evidence_of(database: Database, name: str) -> Evidence:
     except DataError as error:
         return replace(told, missing=str(error))
     race = FinalRace(database, stored, prepared, _train_nothing)
+    test = _on_test(race, stored.answer, results.benchmark_forecasts_of(database, name))
     limit = replace(prepared.limit, alpha=stored.answer.alpha)
     return replace(
         told,
@@ -124,7 +127,8 @@ def evidence_of(database: Database, name: str) -> Evidence:
         sizes=_sizes(race, race.entrants(replace(limit, rule="off")), race.entrants(limit)),
         finalists=_finalists(race, race.entrants(limit)),
         folds=_on_folds(race, stored.answer),
-        test=_on_test(race, stored.answer, results.benchmark_forecasts_of(database, name)),
+        test=test,
+        missing=NOT_KEPT if test is None and stored.answer.test_score is not None else "",
     )
 
 

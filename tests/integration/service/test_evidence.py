@@ -56,6 +56,7 @@ def test_what_an_earlier_hpo_did_not_keep_is_left_out(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         evidence = evidence_of(database, "tiny")
     assert (evidence.folds, evidence.test) == ([], None)
+    assert "kept no forecasts" in evidence.missing
     assert evidence.finalists
 
 
