@@ -13,13 +13,15 @@ FILES = """## Files
 - `signature.json`: columns, window, calendar and networks
 - `study.json`, `evidence.json`: what was asked; the whole answer, the intervals and their coverage
 - `manifest.json`: the size and SHA-256 of every file
-
+"""
+ONNX_FILE = """\
+- `network.onnx`: from `x` (windows, lookback, inputs) to `y` (windows, networks, outputs), both as
+  the networks see them
+"""
+READING = """
 Reading them runs no code. A folder with a changed, missing or additional file is refused.
 """
-ONNX = """\
-- `network.onnx`: from `x` (windows, lookback, inputs) to `y` (windows, networks, outputs),
-  both as the networks see them
-
+ONNX_USE = """
 To forecast with `network.onnx`, scale the rows as `transform.safetensors` says (logarithm, less
 the season, less the centre, divided by the scale; where the transform has `difference`, less the
 window's last target). Turn every network's outputs back the same way in reverse, and take the
@@ -39,7 +41,8 @@ def card(contents: Contents, *, rows: int, with_onnx: bool) -> str:
         *_intervals(contents),
         *_mind(answer),
     ]
-    return "\n".join(lines) + "\n" + FILES + (ONNX if with_onnx else "")
+    files = (FILES, ONNX_FILE, READING, ONNX_USE) if with_onnx else (FILES, READING)
+    return "\n".join(lines) + "\n" + "".join(files)
 
 
 def _head(contents: Contents, rows: int) -> list[str]:
