@@ -168,6 +168,11 @@ def contradictions() -> dict[str, tuple[str, Callable[[bytes], bytes]]]:
 
     bias, nan = "2.head.bias", np.array([np.nan] * 3, dtype=np.float32)
     weights, state = "weights.safetensors", "transform.safetensors"
+    signature = "signature.json"
+
+    def calendar(**changes: Any) -> Callable[[bytes], bytes]:
+        return values(calendar=CONTENTS.signature.calendar.model_dump() | changes)
+
     return {
         "more cells": (weights, lambda c: c),
         "a weight less": (weights, arrays(lambda a: a.pop(bias))),
@@ -181,10 +186,22 @@ def contradictions() -> dict[str, tuple[str, Callable[[bytes], bytes]]]:
         "no scale": (state, arrays(lambda a: a.pop("scale_SF"))),
         "a scale of 0": (state, arrays(lambda a: a.update({"scale_SF": np.zeros((1, 1))}))),
         "another state": (state, arrays(lambda a: a.update({"floor_S": np.ones(2)}))),
-        "an unknown key": ("signature.json", values(more=1)),
-        "no columns": ("signature.json", values(target="")),
-        "a strange strategy": ("signature.json", values(strategy="guess")),
-        "no JSON": ("signature.json", lambda _: b"{"),
+        "an unknown key": (signature, values(more=1)),
+        "no columns": (signature, values(target="")),
+        "a strange strategy": (signature, values(strategy="guess")),
+        "another number of inputs": (signature, values(inputs=2)),
+        "another number of outputs": (signature, values(horizon=4)),
+        "a horizon without end": (signature, values(horizon=10**15, strategy="recursive")),
+        "an unknown transform": (signature, values(transform="square")),
+        "no cells": (signature, values(cells=[0])),
+        "two series": (signature, values(names=["a", "b"])),
+        "columns named twice": (signature, values(time="y")),
+        "no step": (signature, calendar(size=0)),
+        "half a month": (signature, calendar(size=0.5)),
+        "a step without a size": (signature, calendar(size=None)),
+        "numbers by the month": (signature, calendar(kind="int64", firsts=[3])),
+        "a first time that is none": (signature, calendar(firsts=["soon"])),
+        "no JSON": (signature, lambda _: b"{"),
         "deep JSON": ("study.json", lambda _: b"[" * 100_000),
         "a study without data": ("study.json", values(data=None)),
         "no answer": ("evidence.json", values(answer=None)),

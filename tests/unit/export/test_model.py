@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 from hpo.data.prepare import prepare, with_all_rows
 from hpo.errors import DataError, UsageError
@@ -305,6 +306,21 @@ def test_all_rows_are_learnt_from() -> None:
         assert len(whole.origins_O) == 0
         found.append(replace(each, prepared=prepared).refitted(whole).weights[SEEDS])
     assert any((found[0][name] != found[1][name]).any() for name in found[0])
+
+
+def test_torch_forecasts_what_the_native_engine_does_and_keeps_its_threads(tmp_path: Path) -> None:
+    contents = CASES["two unequal layers, a covariate"].before_the_test()
+    by_torch = replace(
+        contents, signature=contents.signature.model_copy(update={"engine": "torch"})
+    )
+    before, frame = torch.get_num_threads(), months()
+    torch.set_num_threads(2)
+    try:
+        found = model_of(by_torch, tmp_path / "model").predict(frame)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(found["y"], Model(contents).predict(frame)["y"], rtol=1e-5)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
