@@ -101,7 +101,10 @@ def read(folder: Path) -> dict[str, bytes]:
             "there is no such folder", where=str(folder), remedy="name a model's folder"
         )
     listed = _read_manifest(folder / MANIFEST)
-    there = {entry.name for entry in folder.iterdir()}
+    try:
+        there = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise DataError(f"cannot read the folder: {error.strerror}", where=str(folder)) from error
     for name in sorted(there - {MANIFEST, *listed}):
         raise refusal(folder / name, "does not belong to the model", remedy="move it elsewhere")
     return {name: _read_listed(folder / name, of) for name, of in listed.items()}

@@ -1,5 +1,6 @@
 """The README of a model: what it is, how to use it, how good it is, in plain words."""
 
+from hpo.data.calendar import in_words
 from hpo.export.contents import Contents
 from hpo.export.intervals import Coverage
 from hpo.export.signature import Signature
@@ -13,13 +14,15 @@ FILES = """## Files
 - `signature.json`: columns, window, calendar and networks
 - `study.json`, `evidence.json`: what was asked; the whole answer, the intervals and their coverage
 - `manifest.json`: the size and SHA-256 of every file
-
+"""
+ONNX_FILE = """\
+- `network.onnx`: from `x` (windows, lookback, inputs) to `y` (windows, networks, outputs), both as
+  the networks see them
+"""
+READING = """
 Reading them runs no code. A folder with a changed, missing or additional file is refused.
 """
-ONNX = """\
-- `network.onnx`: from `x` (windows, lookback, inputs) to `y` (windows, networks, outputs),
-  both as the networks see them
-
+ONNX_USE = """
 To forecast with `network.onnx`, scale the rows as `transform.safetensors` says (logarithm, less
 the season, less the centre, divided by the scale; where the transform has `difference`, less the
 window's last target). Turn every network's outputs back the same way in reverse, and take the
@@ -39,7 +42,8 @@ def card(contents: Contents, *, rows: int, with_onnx: bool) -> str:
         *_intervals(contents),
         *_mind(answer),
     ]
-    return "\n".join(lines) + "\n" + FILES + (ONNX if with_onnx else "")
+    files = (FILES, ONNX_FILE, READING, ONNX_USE) if with_onnx else (FILES, READING)
+    return "\n".join(lines) + "\n" + "".join(files)
 
 
 def _head(contents: Contents, rows: int) -> list[str]:
@@ -85,12 +89,12 @@ def _needs(signature: Signature) -> list[str]:
     columns += [signature.target, *signature.covariates]
     calendar, of_each = signature.calendar, " of every series" if signature.series else ""
     rows = f"the last {counted(signature.lookback, 'row')} or more{of_each}"
-    apart = f", as far apart as those of the training data ({calendar.frequency})"
+    apart = f", one every {in_words(calendar.step)}" if calendar.step else ", in their order"
     lines = [
         "## What it needs",
         "",
         f"- the column{'s' * (len(columns) > 1)} {', '.join(f'`{c}`' for c in columns)}",
-        f"- {rows}{apart if calendar.step else ', in their order'}",
+        f"- {rows}{apart}",
     ]
     if calendar.kind.startswith("datetime"):
         lines.append("- times as dates; times with a zone are turned into UTC")

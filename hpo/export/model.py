@@ -206,7 +206,7 @@ def _trainer(policy: str, shape: Shape) -> Trainer:
 
 
 def _levels(level: int | Sequence[int]) -> tuple[int, ...]:
-    levels = (level,) if isinstance(level, int) else tuple(level)
+    levels = tuple(level) if isinstance(level, Sequence) else (level,)
     for asked in levels:
         if asked not in LEVELS:
             raise UsageError(f"level={asked} must be a whole number of percent from 1 to 99")

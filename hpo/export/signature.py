@@ -1,16 +1,17 @@
 """What a model takes and gives, as a frozen value with a JSON face."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hpo.data.calendar import Step, Times
-from hpo.spec.study import Data, Part
+from hpo.spec.study import MAX_STEPS, TRANSFORM_STEPS, Data, Part
 from hpo.training.trainer import Shape
 
 FRAME = "frame"
+MOST_STEPS = 1_000_000  # of a window or a forecast: what is read may not ask for any memory
 
 
 class Calendar(Part):
@@ -25,7 +26,19 @@ class Calendar(Part):
     in_index: bool = False
     frequency: str = ""
     unit: Literal["month", "business", "second", "number"] | None = None
-    size: float | None = None
+    size: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        if len(self.firsts_S) and not self.kind:
+            raise ValueError("rows without times have no first time")
+        if (self.unit is None) != (self.size is None):
+            raise ValueError("a step has both a unit and a size")
+        if self.unit not in (None, "number") and (self.size or 0) % 1:
+            raise ValueError(f"a step of {self.size:g} {self.unit}s is not whole")
+        if self.unit is not None and (self.unit == "number") == self.kind.startswith("datetime"):
+            raise ValueError(f"times of kind {self.kind or 'none'} have no step of {self.unit}s")
+        return self
 
     @property
     def step(self) -> Step | None:
@@ -55,9 +68,9 @@ class Signature(Part):
     covariates: tuple[str, ...]
     names: tuple[str, ...] = Field(min_length=1)
     calendar: Calendar
-    season: int = Field(ge=1)
-    lookback: int = Field(ge=1)
-    horizon: int = Field(ge=1)
+    season: int = Field(ge=1, le=MAX_STEPS)
+    lookback: int = Field(ge=1, le=MOST_STEPS)
+    horizon: int = Field(ge=1, le=MOST_STEPS)
     strategy: Literal["direct", "recursive"]
     transform: str
     cells: tuple[int, ...] = Field(min_length=1)
@@ -67,6 +80,20 @@ class Signature(Part):
     dtype: Literal["float32"] = "float32"
     steps: int = Field(ge=1)
     engine: str
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        series, firsts = len(self.names), len(self.calendar.firsts)
+        if len(set(self.names)) < series or firsts != (series if self.calendar.kind else 0):
+            raise ValueError(f"{series} names and {firsts} first times do not belong together")
+        if self.inputs != 1 + len(self.covariates):
+            raise ValueError(f"{self.inputs} inputs are not the target and its covariates")
+        if self.outputs != (self.horizon if self.strategy == "direct" else 1):
+            raise ValueError(f"a {self.strategy} network has not {self.outputs} outputs")
+        if set(self.transform.split("+")) - {"none", *TRANSFORM_STEPS}:
+            raise ValueError(f"the transform {self.transform[:60]!r} is not known")
+        _ = self.shape, self.data  # which refuse what no network or study can have
+        return self
 
     @property
     def shape(self) -> Shape:
