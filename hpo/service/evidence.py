@@ -16,8 +16,8 @@ from hpo.fitting.pool import Failure, Job
 from hpo.search.outcome import NetworkRecord
 from hpo.service import results, studies
 from hpo.service.database import Database
-from hpo.service.executor import Asked, prepare_asked
 from hpo.service.final_race import FinalRace
+from hpo.service.preparing import prepared_of
 from hpo.service.shown import TrialShown, shown_trials
 from hpo.sizing.race import Entrant, run_race
 from hpo.sizing.verdict import Judgement, best_per_size
@@ -129,18 +129,6 @@ def evidence_of(database: Database, name: str) -> Evidence:
         folds=_on_folds(race, stored.answer),
         test=test,
         missing=NOT_KEPT if test is None and stored.answer.test_score is not None else "",
-    )
-
-
-def prepared_of(database: Database, stored: studies.Stored) -> Prepared:
-    """The study's data, made ready as its workers had them. Raises DataError, UnknownStudy."""
-    return prepare_asked(
-        Asked(
-            spec=stored.spec,
-            engine=stored.engine,
-            data=studies.data_of(database, stored.name),
-            data_fingerprint=stored.data_fingerprint,
-        )
     )
 
 
