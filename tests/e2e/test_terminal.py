@@ -17,7 +17,8 @@ from hpo.spec.options import options
 
 STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
-COMMANDS = (*STUDY_COMMANDS, "work", "bound", "status", "answer", *LIFE, "delete", "db")
+ALONE = ("work", "bound", "status", "answer", "delete", "db", "dashboard")
+COMMANDS = (*STUDY_COMMANDS, *ALONE, *LIFE)
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """
 import sys
