@@ -9,8 +9,8 @@ from markupsafe import Markup
 from hpo.service.shown import TrialShown
 from hpo.spec.words import benchmark_name, number
 
-WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
+WIDTH, HEIGHT = 460, 280
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 44
 TICKS_WANTED = 5
 CLOSEST = 30  # two numbers below the axis
 CELLS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -89,13 +89,13 @@ def _axes(x: _Scale, y: _Scale, metric: str) -> Markup:
         place = x(math.log(cells))
         if LEFT <= place <= WIDTH - RIGHT and place - last > CLOSEST:
             last = place
-            parts.append(tick.format(place, below + 20, cells))
+            parts.append(tick.format(place, below + 17, cells))
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(
         Markup(
             '<line class="axis" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>'
             '<text class="title" x="{3}" y="{4}" text-anchor="middle">cells of all layers</text>'
-            '<text class="title" transform="translate(14 {5}) rotate(-90)"'
+            '<text class="title" transform="translate(13 {5}) rotate(-90)"'
             ' text-anchor="middle">{6}</text>'
         ).format(LEFT, WIDTH - RIGHT, below, middle, HEIGHT - 6, below / 2, metric)
     )
@@ -133,7 +133,7 @@ def _line(trials: Sequence[TrialShown], x: _Scale, y: _Scale) -> Markup:
             lowest[trial.cells_in_all] = trial
     through = " ".join(f"{_x(t, x):.1f},{_y(t, y):.1f}" for _, t in sorted(lowest.items()))
     points = Markup("").join(
-        Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4"><title>{}: {}</title></circle>').format(
+        Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {}</title></circle>').format(
             _x(t, x), _y(t, y), " + ".join(map(str, t.cells)) + " cells", number(_score(t))
         )
         for t in trials
@@ -144,7 +144,7 @@ def _line(trials: Sequence[TrialShown], x: _Scale, y: _Scale) -> Markup:
 
 
 def _ring(trial: TrialShown, x: _Scale, y: _Scale) -> Markup:
-    return Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="9"/>').format(
+    return Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/>').format(
         _x(trial, x), _y(trial, y)
     )
 
