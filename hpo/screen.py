@@ -1,5 +1,6 @@
 """What people read in the terminal: data, bound, benchmarks, progress and the answer, as lines."""
 
+import math
 import re
 import shutil
 import textwrap
@@ -8,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hpo.spec.answer import Answer
-from hpo.spec.headline import best_name, headline
 from hpo.spec.storage import DEFAULT_STORAGE, storage_in_force
-from hpo.spec.words import METRICS, benchmark_name, counted, duration, number, size_in_words
+from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 
 if TYPE_CHECKING:
     from rich.progress import BarColumn, TaskID
@@ -45,6 +45,29 @@ def _broken(line: str, width: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def number(value: float) -> str:
+    """Four significant digits, without exponents for everyday sizes.
+
+    >>> number(0.31249), number(12345.678), number(23.4)
+    ('0.3125', '12346', '23.4')
+    """
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(42.4), duration(150), duration(7260)
+    ('42 s', '2.5 min', '2 h 1 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.3g} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
 def data_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -117,7 +140,7 @@ def answer_lines(answer: Answer) -> list[str]:
     """The answer as a person reads it: the verdict first."""
     if answer.layers is None or answer.cells is None:
         return _open_lines(answer)
-    lines = ["", f"ANSWER      {headline(answer)}", ""]
+    lines = ["", f"ANSWER      {_headline(answer)}", ""]
     lines += _figures(answer)
     lines += ["", "Why"]
     lines += [f"  - {reason}" for reason in answer.reasons]
@@ -127,12 +150,29 @@ def answer_lines(answer: Answer) -> list[str]:
     return [*lines, "", *_where_lines(answer)]
 
 
+def _headline(answer: Answer) -> str:
+    assert answer.cells is not None
+    size, best = size_in_words(answer.cells), _best_name(answer)
+    if answer.lstm_justified:
+        return f"{size}; the LSTM beats every benchmark"
+    assert answer.score is not None
+    if answer.score < answer.benchmarks.get(answer.best_benchmark or "", -math.inf):
+        verdict = f"not sure that an LSTM is needed: it beats {best}, but not beyond doubt"
+    else:
+        verdict = f"no LSTM is needed: {best} forecasts better"
+    return f"{verdict}. The best LSTM would be {size}"
+
+
+def _best_name(answer: Answer) -> str:
+    return benchmark_name(answer.best_benchmark or "the benchmark")
+
+
 def _figures(answer: Answer) -> list[str]:
     metric = METRICS[answer.metric]
     assert answer.best_benchmark is not None
     assert answer.score is not None
     on_folds = answer.benchmarks[answer.best_benchmark]
-    best = best_name(answer)
+    best = _best_name(answer)
     lines = [f"Size        {size_in_words(answer.cells or ())}, {answer.weights:,} weights"]
     if answer.cells_tied is not None:
         low, high = answer.cells_tied
@@ -179,7 +219,9 @@ def _versus(score: float, benchmark: float) -> str:
 
 
 def _where_lines(answer: Answer) -> list[str]:
+    report = [f"Report      {answer.report}"] if answer.report else []
     return [
+        *report,
         f"Stored      as {answer.study} in {answer.storage}",
         f"Read again  hpo answer {answer.study}{_storage_option(answer.storage or '')}",
     ]

@@ -116,7 +116,7 @@ class InProcess:
     def begin(self, asked: Asked, go_on: GoOn = always) -> Begun:  # noqa: ARG002  not interrupted
         """See `Executor.begin`."""
         self.close()
-        prepared = _prepare(asked)
+        prepared = prepare_asked(asked)
         engines = Engines(asked.engine, asked.spec.training.device)
         device = engines.device(_widest(prepared))
         threads = engines.threads(self._threads)
@@ -151,7 +151,8 @@ class InProcess:
             self._pool = None
 
 
-def _prepare(asked: Asked) -> Prepared:
+def prepare_asked(asked: Asked) -> Prepared:
+    """The data of a study made ready. Raises DataError for data that are not those submitted."""
     from hpo.data.checking import check
 
     panel = check(load(asked.data, asked.spec.data), asked.spec.data)

@@ -152,8 +152,8 @@ def counts_by_state(database: Database) -> tuple[dict[str, int], dict[str, int],
     lives = sa.select(sa.func.count()).where(workers.c.last_beat > now() - SILENCE_S)
     with database.reading() as connection:
         return (
-            dict(connection.execute(of_studies).tuples().all()),
-            dict(connection.execute(of_trials).tuples().all()),
+            {str(state): int(count) for state, count in connection.execute(of_studies)},
+            {str(state): int(count) for state, count in connection.execute(of_trials)},
             int(connection.execute(lives).scalar_one()),
         )
 
@@ -166,7 +166,7 @@ def identities(database: Database) -> frozenset[tuple[int, float]]:
     """
     query = sa.select(studies.c.optuna_id, studies.c.created_at)
     with database.reading() as connection:
-        return frozenset(connection.execute(query).tuples().all())
+        return frozenset((row.optuna_id, row.created_at) for row in connection.execute(query))
 
 
 @patient

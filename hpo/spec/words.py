@@ -52,26 +52,3 @@ def listed(names: Sequence[str]) -> str:
     """
     shown = ", ".join(repr(n) for n in names[:NAMES_SHOWN])
     return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
-
-
-def number(value: float) -> str:
-    """Four significant digits, without exponents for everyday sizes.
-
-    >>> number(0.31249), number(12345.678), number(23.4)
-    ('0.3125', '12346', '23.4')
-    """
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    >>> duration(42.4), duration(150), duration(7260)
-    ('42 s', '2.5 min', '2 h 1 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.3g} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min"

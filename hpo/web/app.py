@@ -43,6 +43,7 @@ SENTENCES = {
 def dashboard(
     database: Database,
     guard: Guard,
+    uploads: Uploads,
     *,
     submit: Callable[[Question], None],
     tell_error: Callable[[str], None],
@@ -66,7 +67,7 @@ def dashboard(
         pages.blueprint(database),
         study_pages.blueprint(database, view),
         changes.blueprint(database),
-        new_study.blueprint(Uploads(), submit),
+        new_study.blueprint(uploads, submit),
         optuna_view.blueprint(view),
     ):
         app.register_blueprint(part)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from hpo.service.shown import TrialShown
-from hpo.spec.words import benchmark_name, number
+from hpo.spec.telling import number
+from hpo.spec.words import benchmark_name
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 44

@@ -13,7 +13,7 @@ from hpo.service import overview, studies
 from hpo.service.database import Database
 from hpo.service.shown import TrialShown, best_of_sizes, shown_trials
 from hpo.spec.answer import Answer
-from hpo.spec.headline import headline
+from hpo.spec.telling import headline
 from hpo.spec.words import METRICS, benchmark_name
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from types import FrameType
 from typing import Any
 
@@ -15,7 +16,7 @@ from hpo.service.trials import quiet
 from hpo.web.app import dashboard
 from hpo.web.guard import LOCAL, Guard
 from hpo.web.tokens import VARIABLES, Tokens, tokens_in_force
-from hpo.web.uploads import MOST_BYTES
+from hpo.web.uploads import MOST_BYTES, Uploads
 
 THREADS = 8
 LIMITS = {
@@ -39,14 +40,16 @@ def serve(
     tokens = tokens_in_force()
     _refuse_open_doors(tokens, host, behind_tls=behind_tls)
     quiet()
-    database = open_database(storage, connections=THREADS)
-    try:
-        app = dashboard(database, Guard(tokens, behind_tls), submit=submit, tell_error=_tell_error)
+    with (
+        closing(open_database(storage, connections=THREADS)) as database,
+        closing(Uploads()) as uploads,
+    ):
+        app = dashboard(
+            database, Guard(tokens, behind_tls), uploads, submit=submit, tell_error=_tell_error
+        )
         server = _listen(app, host, port, behind_tls=behind_tls)
         tell(_opening(server, host, tokens))
         return _until_signal(server)
-    finally:
-        database.close()
 
 
 def _tell_error(trace: str) -> None:

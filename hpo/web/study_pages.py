@@ -4,6 +4,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 
 from hpo.service.database import Database
 from hpo.web.guard import REPORT_POLICY, may_change
+from hpo.web.kept_reports import KeptReports
 from hpo.web.optuna_view import OptunaView
 from hpo.web.study_view import StudyView, study_view
 
@@ -13,7 +14,7 @@ PARTS = ("state", "progress", "answer", "curve", "workers", "actions")
 
 def blueprint(database: Database, view: OptunaView) -> Blueprint:
     """The paths of these pages."""
-    pages = Blueprint("study", __name__)
+    pages, reports = Blueprint("study", __name__), KeptReports(database)
 
     def look(name: str) -> StudyView:
         view.refresh()
@@ -45,10 +46,8 @@ def blueprint(database: Database, view: OptunaView) -> Blueprint:
 
     @pages.get("/studies/<name>/report")
     def _report(name: str) -> Response:
-        from hpo.web.report import report_html  # it draws: matplotlib is loaded when it is asked
-
         view.refresh()
-        answer = Response(report_html(database, name), mimetype="text/html")
+        answer = Response(reports.report_of(name), mimetype="text/html")
         answer.headers["Content-Security-Policy"] = REPORT_POLICY
         return answer
 

@@ -53,8 +53,12 @@ class Uploads:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, Lock()
-        self._root = tempfile.TemporaryDirectory(prefix="hpo-uploads-")  # removed at the end
+        self._root = tempfile.TemporaryDirectory(prefix="hpo-uploads-")
         self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def close(self) -> None:
+        """Remove all of them."""
+        self._root.cleanup()
 
     def keep(self, study: FileStorage | None, data: FileStorage | None) -> tuple[str, Kept]:
         """Write both files to a folder of their own; the key to find them by.
@@ -67,8 +71,9 @@ class Uploads:
         key = secrets.token_urlsafe(24)
         folder = Path(tempfile.mkdtemp(dir=self._root.name))
         kept = Kept(folder, *names, self._clock() + KEPT_S)
-        study.save(folder / kept.study)
-        data.save(folder / kept.data)
+        for sent, name in ((study, kept.study), (data, kept.data)):
+            sent.save(folder / name)
+            sent.close()
         with self._lock:
             self._kept[key] = kept
             self._remove_old()

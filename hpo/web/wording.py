@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hpo.spec.headline import headline
-from hpo.spec.words import METRICS, counted, duration, number, size_in_words
+from hpo.spec.telling import duration, headline, number
+from hpo.spec.words import METRICS, counted, size_in_words
 
 DAY_S = 86_400
 

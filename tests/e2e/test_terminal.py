@@ -17,7 +17,7 @@ from hpo.spec.options import options
 
 STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
-ALONE = ("work", "bound", "status", "answer", "delete", "db", "dashboard")
+ALONE = ("work", "bound", "status", "answer", "report", "delete", "db", "dashboard")
 COMMANDS = (*STUDY_COMMANDS, *ALONE, *LIFE)
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """

@@ -39,7 +39,7 @@ def clock() -> Clock:
 def uploads(clock: Clock) -> Iterator[Uploads]:
     made = Uploads(clock=clock)
     yield made
-    made._root.cleanup()
+    made.close()
 
 
 def test_an_upload_becomes_a_question_that_knows_no_path_of_this_machine(uploads: Uploads) -> None:
