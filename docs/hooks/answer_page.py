@@ -27,7 +27,7 @@ def _is_model(kind: Any) -> bool:
 def _table(kind: type[BaseModel]) -> str:
     name = kind.__name__
     rows = [f"| `{key}` | {_word(f.annotation)} |" for key, f in kind.model_fields.items()]
-    title = [f"### {_title(name)} {{#{name.lower()}}}", "", inspect.getdoc(kind) or ""]
+    title = [f"## {_title(name)} {{#{name.lower()}}}", "", inspect.getdoc(kind) or ""]
     return "\n".join([*title, "", "| key | holds |", "|---|---|", *rows])
 
 

@@ -14,7 +14,7 @@ SEE_STUDY = """**Values of the study**:
 
 def commands() -> str:
     """The commands in Markdown; the page has its own title and contents."""
-    told = app.generate_docs()
+    told = app.generate_docs(usage_name="hpo")
     told = told.partition("\n")[2]  # without the title
     told = CONTENTS.sub("", STUDY_VALUES.sub(lambda _: SEE_STUDY, told))
     return told.replace("```console", "```text")

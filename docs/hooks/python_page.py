@@ -51,21 +51,33 @@ def _methods(kind: type) -> list[str]:
 def _signature(name: str, call: Any) -> str:
     """As one would write it; one parameter a line where it is long."""
     found = inspect.signature(call)
-    kept = [p for p in found.parameters.values() if p.name not in ("self", "cls")]
-    text = name + _plain(str(found.replace(parameters=kept)))
+    parameters, star = list[str](), False
+    for parameter in found.parameters.values():
+        if parameter.name in ("self", "cls"):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            parameters.append("*")
+            star = True
+        parameters.append(_parameter(parameter))
+    returned = "" if inspect.isclass(call) else f" -> {_kind(found.return_annotation)}"
+    text = f"{name}({', '.join(parameters)}){returned}"
     if len(text) > LONGEST:
-        returned = text.rpartition(" -> ")[2]
-        lines = [_plain(str(p)) for p in kept]
-        star = next((i for i, p in enumerate(kept) if p.kind is p.KEYWORD_ONLY), None)
-        lines = lines if star is None else [*lines[:star], "*", *lines[star:]]
-        text = "\n".join([f"{name}(", *(f"    {line}," for line in lines), f") -> {returned}"])
+        text = "\n".join([f"{name}(", *(f"    {one}," for one in parameters), f"){returned}"])
     return f"```text\n{text}\n```"
 
 
-def _plain(text: str) -> str:
-    """Without modules, quotes of types and what defaults look like inside."""
-    shown = re.sub(r" = <function \w+ at \w+>", " = ...", text).replace("''", '""')
-    return MODULE.sub("", shown).replace("'", "")
+def _parameter(found: inspect.Parameter) -> str:
+    stars = "*" * (found.kind is found.VAR_POSITIONAL) + "**" * (found.kind is found.VAR_KEYWORD)
+    kind = "" if found.annotation is found.empty else f": {_kind(found.annotation)}"
+    if found.default is found.empty:
+        return f"{stars}{found.name}{kind}"
+    default = "..." if callable(found.default) else repr(found.default).replace("'", '"')
+    return f"{found.name}{kind} = {default}"
+
+
+def _kind(annotation: Any) -> str:
+    """A type as a reader needs it: without modules and quotes."""
+    return MODULE.sub("", inspect.formatannotation(annotation)).replace("'", "")
 
 
 def _told(thing: Any) -> str:

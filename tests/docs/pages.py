@@ -30,6 +30,7 @@ class Block:
     No mark: bash and python are run in the order of the page, in a folder that has the repository's
     studies/. Text after them is what they print, `...` in it stands for anything; JSON has the keys
     that they print. Other kinds are read.
+    `in file: NAME`: what that file holds by then, numbers to a fifth.
     `not run: WHY`: read only. `exits 3`: it ends with this code. `file: NAME`: that file in the
     folder holds. `transcript: COMMAND`: what a command printed, once.
     """
@@ -59,6 +60,11 @@ class Block:
     def file(self) -> str:
         """The name of the file that holds this; empty for none."""
         return self.mark.removeprefix("file: ") if self.mark.startswith("file: ") else ""
+
+    @property
+    def found_in(self) -> str:
+        """The name of the file in which this is found; empty for none."""
+        return self.mark.removeprefix("in file: ") if self.mark.startswith("in file: ") else ""
 
     @property
     def exit_code(self) -> int:

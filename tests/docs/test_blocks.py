@@ -24,7 +24,7 @@ from hpo.spec.toml import build_study
 from tests.docs.pages import BLOCKS, PAGES, ROOT, Block, Page
 
 LONGEST_S = 100
-MARKS = re.compile(r"not run: .+|exits \d+|file: [\w./-]+|transcript: hpo .+|")
+MARKS = re.compile(r"not run: .+|exits \d+|(in )?file: [\w./-]+|transcript: hpo .+|")
 TRANSCRIPT = "transcript: "
 SECTIONS = ("Data", "Windows", "Judged on", "Bound", "Benchmarks", "ANSWER", "On test", "Stored")
 READ_ELSEWHERE = {"text", "csv", "sql", "pycon"}  # sql: test_runbook; text is what bash printed
@@ -133,6 +133,8 @@ def test_the_blocks_of_a_page_do_what_it_says(page: Page, checkout: Path, tmp_pa
     for block, after in pairwise([*page.blocks, Block("", "", "")]):
         if block.file:
             (folder / block.file).write_text(block.text, encoding="utf-8")
+        if block.found_in:
+            assert_alike(block.text, (folder / block.found_in).read_text(encoding="utf-8"))
         if block.is_run:
             assert_printed(after, run(block, folder, around))
 
@@ -176,6 +178,18 @@ def assert_printed(after: Block, printed: str) -> None:
         assert same, f"{after.text}is shown, but it is\n{printed}"
     if after.kind == "json" and not after.mark:
         assert_shown(json.loads(after.text), json.loads(printed))
+
+
+def assert_alike(shown: str, found: str) -> None:
+    """Two CSV files have the same lines, but for numbers, which differ by a fifth at most."""
+    lines, others = shown.splitlines(), found.splitlines()
+    assert len(lines) == len(others)
+    for line, other in zip(lines, others, strict=True):
+        for field, there in zip(line.split(","), other.split(","), strict=True):
+            if re.fullmatch(r"-?[\d.]+", field):
+                assert float(there) == pytest.approx(float(field), rel=0.2)
+            else:
+                assert there == field
 
 
 def assert_shown(shown: Any, printed: Any) -> None:
