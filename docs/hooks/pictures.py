@@ -2,7 +2,11 @@
 
 import argparse
 import shutil
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -15,7 +19,7 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 
 
 def main() -> None:
-    """Answer the airline study, picture its report's top, and keep its figure of sizes."""
+    """Answer the airline study; picture its report and dashboard, and keep its figure of sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--browser", default="/usr/bin/chromium")
     browser = parser.parse_args().browser
@@ -23,19 +27,31 @@ def main() -> None:
         storage = f"sqlite:///{folder}/hpo.db"
         study = hpo.launch(ROOT / "studies" / "airline.toml", storage=storage)
         study.wait()
-        page = study.report(folder)
+        report = study.report(folder)
         study.figures(folder)
         IMAGES.mkdir(exist_ok=True)
         shutil.copy(Path(folder) / "size-curve.svg", IMAGES)
-        picture(page, IMAGES / "report.png", browser=browser)
+        picture(report.as_uri(), IMAGES / "report.png", browser=browser)
+        with dashboard(storage) as url:
+            picture(f"{url}/studies/airline", IMAGES / "dashboard.png", browser=browser)
 
 
-def picture(page: Path, image: Path, *, browser: str) -> None:
+@contextmanager
+def dashboard(storage: str) -> Iterator[str]:
+    """The address of a dashboard that runs for the length of a `with`."""
+    words = [sys.executable, "-m", "hpo", "dashboard", "--port", "0", "--storage", storage]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        yield served.stdout.readline().split()[2]
+        served.terminate()
+
+
+def picture(url: str, image: Path, *, browser: str) -> None:
     """The top of a page, as a window of a laptop shows it, twice as sharp."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=list(QUIET))
         window = chromium.new_page(viewport={"width": 1000, "height": 640}, device_scale_factor=2)
-        window.goto(page.as_uri())
+        window.goto(url)
         window.screenshot(path=image)
         chromium.close()
 
