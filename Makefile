@@ -75,6 +75,7 @@ evidence-of-method: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/steadiness.py > $(METHOD_EVIDENCE)/steadiness.txt
 	$(BIN)/python benchmarks/landscapes.py > $(METHOD_EVIDENCE)/landscapes.txt
 	$(BIN)/python benchmarks/hidden_folds.py > $(METHOD_EVIDENCE)/hidden-folds.txt
+	$(BIN)/python benchmarks/intervals.py > $(METHOD_EVIDENCE)/intervals.txt
 	$(BIN)/python benchmarks/alpha_rule.py > $(METHOD_EVIDENCE)/alpha-rule.txt
 	$(BIN)/python benchmarks/oil_and_gdp.py > $(METHOD_EVIDENCE)/oil-and-gdp.txt
 	$(BIN)/python benchmarks/method_figures.py

@@ -4,17 +4,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.api import StudyHandle, launch, open_study, run, submit, work
+    from hpo.export.model import Model, load
     from hpo.spec.answer import Answer
     from hpo.spec.study import Study
 
-__all__ = ["Answer", "Study", "StudyHandle", "launch", "open_study", "run", "submit", "work"]
+__all__ = [
+    "Answer",
+    "Model",
+    "Study",
+    "StudyHandle",
+    "launch",
+    "load",
+    "open_study",
+    "run",
+    "submit",
+    "work",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "hpo.spec.answer",
+    "Model": "hpo.export.model",
     "Study": "hpo.spec.study",
     "StudyHandle": "hpo.api",
     "launch": "hpo.api",
+    "load": "hpo.export.model",
     "open_study": "hpo.api",
     "run": "hpo.api",
     "submit": "hpo.api",

@@ -27,6 +27,7 @@ from hpo.spec.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hpo.service.database import Database
     from hpo.service.status import Progress
@@ -188,6 +189,32 @@ class StudyHandle:
         self.close()
         with opened(self.storage, create=False) as database:
             deletion.delete(database, self.name)
+
+    def export(self, folder: "str | Path", *, onnx: bool = False) -> "Path":
+        """Write the recommended network, refitted on all rows, to a new folder; its path.
+
+        What is there can be taken anywhere: `hpo.load(folder).predict(frame)`. `onnx`: the networks
+        as ONNX too, checked against torch. Raises StudyFailed for a study that ended without an
+        answer; UsageError for one that has none yet, or of an earlier hpo, for a folder that is not
+        empty and where the packages of `onnx` are missing; DataError for data that are not here.
+        """
+        from pathlib import Path
+
+        from hpo.export.making import make
+        from hpo.service.answers import note_place
+        from hpo.service.machine import cores_each
+        from hpo.service.recommended import recommended
+        from hpo.training.engine import Engines
+
+        path = Path(folder)
+        with opened(self.storage, create=False) as database:
+            self._refuse_no_answer(database)
+            found = recommended(database, self.name)
+            engines = Engines(found.engine, found.prepared.study.training.device)
+            threads = engines.threads(cores_each(1))
+            make(found, path, trainer_for=engines.trainer_for, threads=threads, with_onnx=onnx)
+            note_place(database, self.name, "model", path)
+        return path.resolve()
 
     def _follow(
         self, database: "Database", timeout_s: float, on_progress: OnProgress, on_event: OnEvent

@@ -184,6 +184,17 @@ app.command(
     help="Score the classical forecasts on the study's folds and test span; train no network.",
 )
 
+app.command(
+    "hpo.model_commands:export",
+    name="export",
+    help="Refit the recommended network on all rows and write it to a folder to take away.",
+)
+app.command(
+    "hpo.model_commands:predict",
+    name="predict",
+    help="Forecast from recent rows with a model that hpo export wrote; needs no database.",
+)
+
 
 @app.command
 def bound(

@@ -11,12 +11,14 @@ import pytest
 
 from hpo.cli import app
 from hpo.spec.toml import build_study
+from tests.commands import Cli
 from tests.e2e.conftest import hpo_in_process
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
 TRANSCRIPT = "transcript: "
+IN_ORDER = "run in order"
 SECTIONS = ("Data", "Windows", "Judged on", "Bound", "Benchmarks", "ANSWER", "On test", "Stored")
 
 
@@ -35,11 +37,13 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        return not self.mark.startswith("not run: ")
+        return not self.mark.startswith("not run: ") and self.mark != IN_ORDER
 
 
 BLOCKS = [Block(m["mark"] or "", m["kind"], m["text"]) for m in BLOCK.finditer(README)]
 BASH = [block for block in BLOCKS if block.kind == "bash"]
+STORIES = [block for block in BASH if block.mark == IN_ORDER]
+FILES = {block.mark: block.text for block in BLOCKS if block.mark.endswith(".csv")}
 TRANSCRIPTS = [block for block in BLOCKS if block.mark.startswith(TRANSCRIPT)]
 HPO = [words for block in BASH for words in block.commands if Path(words[0]).name == "hpo"]
 MAKE = [words for block in BASH for words in block.commands if words[0] == "make"]
@@ -77,6 +81,26 @@ def test_a_command_prints_what_stands_below_it(
     ended = hpo_in_process(*words[1:])
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == printed
+
+
+@pytest.mark.parametrize("block", STORIES, ids=lambda block: block.commands[-1][1])
+def test_commands_that_follow_each_other_leave_the_files_that_are_shown(
+    block: Block, cli: Cli
+) -> None:
+    (cli.folder / "studies").symlink_to(ROOT / "studies")
+    for words in block.commands:
+        ended = cli(*words[1:])
+        assert (ended.returncode, ended.stderr) == (0, ""), words
+    shown = [name for name in FILES if name in block.text]
+    assert shown, "a story ends with a file"
+    for name in shown:
+        lines, found = FILES[name].splitlines(), (cli.folder / name).read_text().splitlines()
+        assert found[0] == lines[0]
+        assert len(found) == len(lines)
+        for line, expected in zip(found[1:], lines[1:], strict=True):
+            (time, *numbers), (expected_time, *others) = line.split(","), expected.split(",")
+            assert time == expected_time
+            assert [float(n) for n in numbers] == pytest.approx([float(n) for n in others], rel=0.2)
 
 
 def test_every_command_that_is_run_shows_its_output() -> None:

@@ -17,7 +17,11 @@ from hpo.spec.options import options
 
 STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
-COMMANDS = (*STUDY_COMMANDS, "work", "bound", "status", "answer", "report", *LIFE, "delete", "db")
+MODEL_COMMANDS = ("export", "predict")
+COMMANDS = (
+    *(*STUDY_COMMANDS, "work", "bound", "status", "answer", "report"),
+    *(*LIFE, "delete", *MODEL_COMMANDS, "db"),
+)
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """
 import sys

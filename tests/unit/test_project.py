@@ -52,6 +52,8 @@ def test_imports_go_one_way() -> None:
         "hpo",
         "hpo.cli",
         "hpo.study_commands",
+        "hpo.model_commands",
+        "hpo.export.model",
         "hpo.service.status",
         "hpo.spec.toml",
         "hpo.sizing.bound",
