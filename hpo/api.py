@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import events
@@ -135,6 +136,23 @@ class StudyHandle:
                 f"the study {self.name!r} is {state}: {error.splitlines()[-1]}",
                 remedy=f"all of it: hpo status {self.name}" if "\n" in error else "",
             )
+
+    def report(self, folder: str | Path = ".") -> Path:
+        """Write the report, NAME-report.html, into the folder; its absolute path.
+
+        Raises StudyFailed before the verdict, UsageError where it cannot be written.
+        """
+        from hpo.web.report import write_report
+
+        with opened(self.storage, create=False) as database:
+            return write_report(database, self.name, Path(folder))
+
+    def figures(self, folder: str | Path) -> list[Path]:
+        """Write each figure of the report as PNG and SVG; their absolute paths. Raises as above."""
+        from hpo.web.report import write_figures
+
+        with opened(self.storage, create=False) as database:
+            return write_figures(database, self.name, Path(folder))
 
     def pause(self) -> None:
         """Begin nothing new until `resume`; what runs goes on. Raises UsageError after its end."""

@@ -39,6 +39,11 @@ Json = Annotated[
     bool,
     Parameter(name="--json", help="one JSON object on stdout", negative="", show_default=False),
 ]
+Out = Annotated[str, Parameter(help="folder for the report", metavar="DIR")]
+Figures = Annotated[
+    str,
+    Parameter(help="write each figure there, as PNG and SVG", metavar="DIR", show_default=False),
+]
 Samples = Annotated[int, Parameter(help="training windows", metavar="N")]
 Inputs = Annotated[int, Parameter(help="target and covariates", metavar="N")]
 Outputs = Annotated[int, Parameter(help="steps that one window forecasts", metavar="N")]
@@ -245,6 +250,29 @@ def answer(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
     else:
         say(screen.answer_lines(found))
     study.refuse_no_answer()
+    return 0
+
+
+@app.command
+def report(
+    name: Name,
+    /,
+    *,
+    storage: Storage = "",
+    out: Out = ".",
+    figures: Figures = "",
+    json: Json = False,
+) -> int:
+    """Write the report of a study that is done, as one HTML page."""
+    from hpo import api
+
+    study = api.open_study(name, storage=storage)
+    page = study.report(out)
+    drawn = study.figures(figures) if figures else []
+    if json:
+        print_json({"study": name, "report": str(page), "figures": [str(path) for path in drawn]})
+    else:
+        say([str(path) for path in (page, *drawn)])
     return 0
 
 

@@ -219,7 +219,9 @@ def _versus(score: float, benchmark: float) -> str:
 
 
 def _where_lines(answer: Answer) -> list[str]:
+    report = [f"Report      {answer.report}"] if answer.report else []
     return [
+        *report,
         f"Stored      as {answer.study} in {answer.storage}",
         f"Read again  hpo answer {answer.study}{_storage_option(answer.storage or '')}",
     ]

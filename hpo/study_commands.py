@@ -1,17 +1,19 @@
 """The commands that read a study: run, check, benchmark; hpo.cli loads them by name."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import make_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from hpo.cli import AnyName, Json, Storage, print_json, say
-from hpo.errors import DatabaseAway
+from hpo.cli import AnyName, Json, Out, Storage, print_json, say
+from hpo.errors import DatabaseAway, UsageError
 from hpo.spec.options import from_words, options
 
 if TYPE_CHECKING:
@@ -96,6 +98,7 @@ def run(
     storage: Storage = "",
     workers: Count = 1,
     threads: Threads = 0,
+    out: Out = ".",
     timeout: Seconds = 0.0,
     quiet: Quiet = False,
     json: Json = False,
@@ -110,6 +113,7 @@ def run(
             say(lines, stream=aside)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is trained is kept
+    _refuse_unwritable(out)
     question = _ask(source, options)
     tell(_opening_lines(question))
     study = api.launch_question(
@@ -119,12 +123,28 @@ def run(
         threads=threads,
         on_event=lambda event: tell([f"Study       {events.sentence(event)}"]),
     )
-    answer = _wait(study, question, timeout, quiet=quiet, tell=tell)
+    _wait(study, question, timeout, quiet=quiet, tell=tell)
+    study.report(out)
+    answer = study.answer()
     if json:
         print_json(answer.model_dump(mode="json"))
     else:
         say(screen.answer_lines(answer))
     return 0
+
+
+def _refuse_unwritable(folder: str) -> None:
+    """Before anything is trained."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(folder, os.W_OK)
+    except OSError:
+        is_writable = False
+    if not is_writable:
+        raise UsageError(
+            f"--out {folder!r} is no folder that can be written to",
+            remedy="name another one for the report",
+        )
 
 
 def submit(

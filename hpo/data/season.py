@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from hpo.sizing.residuals import autocorrelations
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -50,7 +52,7 @@ def has_season(y_R: Floats, season: int) -> bool:
     if season < 2 or len(y_R) < 3 * season:
         return False
     steady_R = np.diff(y_R) if level_wanders(y_R) else y_R
-    r = _autocorrelations(steady_R, season)
+    r = autocorrelations(steady_R, season)
     limit = SEASON_Z * np.sqrt((1 + 2 * np.square(r[:-1]).sum()) / len(steady_R))
     return bool(r[-1] > limit)
 
@@ -121,11 +123,3 @@ def _detrended(y_R: Floats, season: int) -> tuple[Floats, Ints]:
     offset = len(weights) // 2
     phase_R = (np.arange(len(level_R)) + offset) % season
     return y_R[offset : offset + len(level_R)] - level_R, phase_R
-
-
-def _autocorrelations(y_R: Floats, lags: int) -> Floats:
-    centred_R = y_R - y_R.mean()
-    size = 1 << (2 * len(centred_R) - 1).bit_length()
-    power = np.square(np.abs(np.fft.rfft(centred_R, size)))
-    covariances = np.fft.irfft(power, size)[: lags + 1]
-    return covariances[1:] / covariances[0] if covariances[0] > 0 else np.zeros(lags)

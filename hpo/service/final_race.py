@@ -74,7 +74,8 @@ class FinalRace:
         self.rounds = 0  # after the first
         self.warnings: list[str] = []
 
-    def _generator(self) -> np.random.Generator:
+    def generator(self) -> np.random.Generator:
+        """Of the draws that the verdict rests on: the same each time."""
         return np.random.default_rng(self.spec.search.seed)
 
     def entrants(self, limit: Limit) -> list[Entrant]:
@@ -96,7 +97,7 @@ class FinalRace:
             self.origins,
             metric=self.metric,
             tolerance=self.tolerance,
-            rng=self._generator(),
+            rng=self.generator(),
         )
 
     def with_fresh_seeds(self, finalists: Sequence[Entrant]) -> list[Entrant]:
@@ -125,7 +126,7 @@ class FinalRace:
         if self.stored.closed_by:
             return entrants
         for number in range(1, MOST_ROUNDS + 1):
-            race = run_race(entrants, self.origins, metric=self.metric, rng=self._generator())
+            race = run_race(entrants, self.origins, metric=self.metric, rng=self.generator())
             again = [e for e in undecided(race, self.tolerance) if e not in broken]
             if not set(again) - {race.best}:
                 break
@@ -143,7 +144,7 @@ class FinalRace:
 
     def told_of_rounds(self, raced: Sequence[Entrant]) -> tuple[str, ...]:
         """How many fresh seeds the finalists have, and what these leave open."""
-        race = run_race(raced, self.origins, metric=self.metric, rng=self._generator())
+        race = run_race(raced, self.origins, metric=self.metric, rng=self.generator())
         return about_rounds(race, self.tolerance, closed_by=self.stored.closed_by)
 
     def _tell_broken(self, entrant: Entrant, error: Exception) -> None:
@@ -197,7 +198,7 @@ class FinalRace:
             metric=self.metric,
             tolerance=self.tolerance,
             layers_range=self.spec.space.layers,
-            rng=self._generator(),
+            rng=self.generator(),
             tie_ses=TIE_SES if self.rounds else 1.0,
         )
 
@@ -209,7 +210,7 @@ class FinalRace:
             self.origins,
             metric=self.metric,
             tolerance=self.tolerance,
-            rng=self._generator(),
+            rng=self.generator(),
         )
 
     def _benchmark_losses(self) -> dict[str, Losses]:
@@ -233,7 +234,7 @@ class FinalRace:
         ensemble_SO = self._losses_of_mean(refits)[None, :]
         origins = origins_of([fold], self.spec.task.horizon)
         tested = [replace(chosen, losses_SO=ensemble_SO)]
-        alone = run_race(tested, origins, metric=self.metric, rng=self._generator())
+        alone = run_race(tested, origins, metric=self.metric, rng=self.generator())
         return Tested(
             steps=steps,
             score=float(alone.scores_E[0]),
@@ -284,6 +285,6 @@ class FinalRace:
             self.origins,
             metric=self.metric,
             tolerance=self.tolerance,
-            rng=self._generator(),
+            rng=self.generator(),
         )
         return min(tied), max(largest, *tied)

@@ -92,3 +92,22 @@ def from_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
 def _as_range(leaf: str, value: Any) -> Any:
     """One number of layers or cells is the range from it to itself."""
     return [value, value] if leaf in SIZES and isinstance(value, int) else value
+
+
+def as_words(study: Study) -> list[str]:
+    """The options that ask for this study, without those of default values.
+
+    `from_words` is the inverse.
+
+    >>> as_words(Study.model_validate({"data": {"source": "a.csv", "target": "y"}, "space": {"layers": [1, 2]}}))
+    ['--target', 'y', '--layers', '1:2']
+    """  # noqa: E501
+    plain = Study.model_validate({"data": {"source": "-", "target": "-"}}).flat()
+    asked, words = study.flat(), list[str]()
+    for leaf, option in options().items():
+        value = asked[option.key]
+        if leaf == "target" or value != plain[option.key]:
+            joint = ":" if leaf in (*SIZES, *RATES) else ","
+            written = joint.join(map(str, value)) if isinstance(value, list) else str(value)
+            words += [f"--{leaf.replace('_', '-')}", written]
+    return words

@@ -93,7 +93,8 @@ def test_status_counts_the_trials(answered: Answered) -> None:
 
 def test_the_same_command_again_prints_the_stored_answer(answered: Answered) -> None:
     before = answered("answer", "told", "--json").out
-    again = answered("run", answered.csv, *ASKED, *TINY, "--name", "told")
+    words = (*ASKED, *TINY, "--name", "told", "--out", answered.csv.parent)
+    again = answered("run", answered.csv, *words)
     assert again.code == 0
     assert "told: answered before" in again.out
     verdict = answered.printed[answered.printed.index("\nANSWER") :]

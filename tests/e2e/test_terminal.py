@@ -19,7 +19,7 @@ STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
 MODEL_COMMANDS = ("export", "predict")
 COMMANDS = (
-    *(*STUDY_COMMANDS, "work", "bound", "status", "answer"),
+    *(*STUDY_COMMANDS, "work", "bound", "status", "answer", "report"),
     *(*LIFE, "delete", *MODEL_COMMANDS, "db"),
 )
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}

@@ -17,7 +17,12 @@ from tests.commands import Cli
 from tests.e2e.conftest import ASKED, TINY, write_sales
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_CODE = {"hpo/py.typed", "hpo/training/_native.pyi"}
+PAGES = {
+    str(path.relative_to(ROOT))
+    for folder in ("templates", "assets")
+    for path in (ROOT / "hpo" / "web" / folder).glob("*")
+}
+WITHOUT_CODE = {"hpo/py.typed", "hpo/training/_native.pyi"} | PAGES
 COMPILED = "hpo/training/_native.abi3.so"
 
 

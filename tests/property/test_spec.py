@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import SpecError
+from hpo.spec.options import as_words, from_words
 from hpo.spec.study import Study
 from hpo.spec.toml import build_study, read_study
 from hpo.spec.wording import known_keys
@@ -176,3 +177,22 @@ def test_any_python_values_are_taken_or_refused(overrides: dict[str, Any]) -> No
     except SpecError as error:
         said = str(error)
     assert len(said.splitlines()) <= 1
+
+
+WORDY = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
+
+
+@given(trees(), st.lists(WORDY, min_size=5, max_size=7, unique=True))
+def test_the_options_of_a_study_ask_for_this_study(tree: dict[str, Any], names: list[str]) -> None:
+    target, time, series, *covariates = names
+    tree["data"] |= {"target": target, "time": time, "series": series, "covariates": covariates}
+    if tree["task"]["lookback"] != 0 and isinstance(tree["task"]["lookback"], list):
+        tree["task"]["lookback"] += [1, 2]  # a list of one is that one, in words
+    study = build_study(tree)
+    words = as_words(study)
+    typed = {
+        name.removeprefix("--").replace("-", "_"): value
+        for name, value in zip(words[::2], words[1::2], strict=True)
+    }
+    source = {"data": {"source": study.data.source}}
+    assert build_study(source, from_words(typed)) == study
