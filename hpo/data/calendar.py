@@ -38,6 +38,22 @@ class Step:
     size: float
 
 
+UNITS = {"Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "h": "hour"}
+
+
+def in_words(step: Step) -> str:
+    """A step as people say it.
+
+    >>> in_words(Step(alias="M", season=12, unit="month", size=1))
+    'month'
+    >>> in_words(Step(alias="15min", season=96, unit="second", size=900))
+    '15min'
+    """
+    if step.unit == "business":
+        return "business day"
+    return UNITS.get(step.alias, f"{step.size:g}" if step.alias == "step" else step.alias)
+
+
 def read_times(times: "pd.Series[Any]", source: str) -> Times:
     """The column of times as datetime64[s], or int64 or float64 where it holds numbers.
 

@@ -1,5 +1,6 @@
 """The README of a model: what it is, how to use it, how good it is, in plain words."""
 
+from hpo.data.calendar import in_words
 from hpo.export.contents import Contents
 from hpo.export.intervals import Coverage
 from hpo.export.signature import Signature
@@ -88,12 +89,12 @@ def _needs(signature: Signature) -> list[str]:
     columns += [signature.target, *signature.covariates]
     calendar, of_each = signature.calendar, " of every series" if signature.series else ""
     rows = f"the last {counted(signature.lookback, 'row')} or more{of_each}"
-    apart = f", as far apart as those of the training data ({calendar.frequency})"
+    apart = f", one every {in_words(calendar.step)}" if calendar.step else ", in their order"
     lines = [
         "## What it needs",
         "",
         f"- the column{'s' * (len(columns) > 1)} {', '.join(f'`{c}`' for c in columns)}",
-        f"- {rows}{apart if calendar.step else ', in their order'}",
+        f"- {rows}{apart}",
     ]
     if calendar.kind.startswith("datetime"):
         lines.append("- times as dates; times with a zone are turned into UTC")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.data import calendar
-from hpo.data.calendar import Step, Times
+from hpo.data.calendar import Step, Times, in_words
 from hpo.data.checking import rows_in_order
 from hpo.data.repair import Rows, fill, insert_gaps
 from hpo.errors import DataError
@@ -19,8 +19,6 @@ from hpo.spec.study import Data
 from hpo.spec.words import counted, listed
 
 Ints = npt.NDArray[np.int64]
-
-UNITS = {"Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "h": "hour"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,25 +116,13 @@ def _refuse_other_frequency(rows: Rows, step: Step, data: Data) -> None:
         if not apart.size or (apart == 1).mean() >= calendar.DOMINANT:
             return
     found = calendar.find_step(rows.times_R, rows.starts_S)
-    here = f"every {_words(found)}" if found else "at no regular step"
+    here = f"every {in_words(found)}" if found else "at no regular step"
     raise DataError(
-        f"the times of column {data.time!r} come {here}, the training data's every {_words(step)}",
+        f"the times of column {data.time!r} come {here}, the training data's"
+        f" every {in_words(step)}",
         where=data.source,
         remedy="give rows at the distance of the training data",
     )
-
-
-def _words(step: Step) -> str:
-    """A step as people say it.
-
-    >>> _words(Step(alias="15min", season=96, unit="second", size=900))
-    '15min'
-    >>> _words(Step(alias="M", season=12, unit="month", size=1))
-    'month'
-    """
-    if step.unit == "business":
-        return "business day"
-    return UNITS.get(step.alias, f"{step.size:g}" if step.alias == "step" else step.alias)
 
 
 def _refuse_short(rows: Rows, signature: Signature, data: Data) -> None:
@@ -176,7 +162,7 @@ def _phases(
     if found is None:
         raise DataError(
             f"the times of column {data.time!r} lie between those of the training data, which"
-            f" come every {_words(step)} from {signature.calendar.firsts[0]}",
+            f" come every {in_words(step)} from {signature.calendar.firsts[0]}",
             where=data.source,
             remedy="give rows at the times that the training data goes on with",
         )
