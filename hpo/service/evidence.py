@@ -13,7 +13,7 @@ from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared, truth
 from hpo.errors import DataError, StudyFailed
 from hpo.fitting.pool import Failure, Job
-from hpo.search.outcome import NetworkRecord
+from hpo.search.outcome import NetworkRecord, mean_forecast
 from hpo.service import results, studies
 from hpo.service.database import Database
 from hpo.service.final_race import FinalRace
@@ -207,13 +207,7 @@ def _on_test(
 
 
 def _mean_forecast(race: FinalRace, records: Records, fold: Fold) -> ForecastsShown | None:
-    kept = [
-        record.forecasts_OH
-        for (number, _), record in sorted(records.items())
-        if number == fold.number and record.forecasts_OH is not None
-    ]
-    if not kept:
+    mean_OH = mean_forecast(records, fold.number, race.fresh)
+    if mean_OH is None:
         return None
-    return ForecastsShown(
-        fold=fold, truth_OH=truth(race.prepared, fold), network_OH=np.mean(kept, axis=0)
-    )
+    return ForecastsShown(fold=fold, truth_OH=truth(race.prepared, fold), network_OH=mean_OH)

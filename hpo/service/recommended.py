@@ -1,18 +1,11 @@
 """What a study that is done recommends, read from the database: its network and its forecasts."""
 
-from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
-
 from hpo.errors import UsageError
 from hpo.export.making import Recommended
-from hpo.search.outcome import NetworkRecord
+from hpo.search.outcome import mean_forecast
 from hpo.service import results, studies
 from hpo.service.database import Database
 from hpo.service.preparing import prepared_of
-
-Records = Mapping[tuple[int, int], NetworkRecord]
 
 
 def recommended(database: Database, name: str) -> Recommended:
@@ -38,17 +31,10 @@ def recommended(database: Database, name: str) -> Recommended:
     records = results.networks_of(database, name, [answer.trial]).get(answer.trial, {})
     seeds = stored.spec.validation.seeds
     folds = (*prepared.folds, prepared.test)
-    means = {f.number: _mean(records, f.number, range(seeds, 2 * seeds)) for f in folds}
+    means = {f.number: mean_forecast(records, f.number, range(seeds, 2 * seeds)) for f in folds}
     return Recommended(
         answer=answer,
         engine=stored.engine,
         prepared=prepared,
         forecasts={number: mean_OH for number, mean_OH in means.items() if mean_OH is not None},
     )
-
-
-def _mean(records: Records, fold: int, seeds: range) -> NDArray[np.float64] | None:
-    """The mean forecast (O x H) of those of these seeds that were kept; None if none was."""
-    found = [records[fold, seed].forecasts_OH for seed in seeds if (fold, seed) in records]
-    kept = [forecasts_OH for forecasts_OH in found if forecasts_OH is not None]
-    return np.mean(kept, axis=0) if kept else None
