@@ -16,6 +16,7 @@ from hpo.errors import DataError, StudyFailed, UsageError
 from hpo.service import results
 from hpo.service.database import Database
 from hpo.spec.answer import Answer
+from hpo.training.trainer import Shape
 from hpo.web.card import card_without_study
 from tests.integration.service.stage import change, opened, submit, worker
 from tests.integration.service.test_final_race import SeedyTrainer, raced, study, to_the_verdict
@@ -167,6 +168,20 @@ def test_frames_of_a_study_that_has_not_begun_have_the_same_columns(queued: Stud
     assert frame.dtypes["score"] == np.float64
     assert frame.dtypes["lookback"] == pd.Int64Dtype()
     assert queued.answer_frame().empty
+
+
+def test_trials_that_a_cancelled_study_left_are_failed(queued: StudyHandle) -> None:
+    seen: list[str] = []
+
+    def look_and_cancel(_: Shape) -> None:
+        if not seen:
+            seen.extend(queued.trials_frame()["state"])
+            queued.cancel()
+
+    with of(queued) as database:
+        worker(database, FakeTrainer(before=look_and_cancel)).run()
+    assert set(seen) == {"running"}
+    assert list(queued.trials_frame()["state"]) == ["failed"] * len(seen)
 
 
 def test_the_card_of_a_study_that_is_done_tells_the_verdict_and_three_numbers(done: Seen) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from hpo.data.question import ask, describe
 from hpo.errors import DataError, SpecError
+from tests.e2e.conftest import hpo_in_process
 
 NOTE = "the columns 'unique_id', 'ds', 'y' are taken as series, time, target"
 
@@ -58,6 +59,12 @@ def test_so_will_a_file(long: pd.DataFrame, tmp_path: Path, name: str) -> None:
     question = ask(str(saved(long, tmp_path / name)))
     assert question.notes == (NOTE,)
     assert question.prepared.panel.names == ("T1", "T2")
+
+
+def test_the_command_line_takes_it_and_says_so(long: pd.DataFrame, tmp_path: Path) -> None:
+    ended = hpo_in_process("check", saved(long, tmp_path / "m3.csv"), "--horizon", "2")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"Note        {NOTE}" in ended.out
 
 
 def test_what_is_named_wins(long: pd.DataFrame) -> None:
