@@ -88,7 +88,7 @@ def test_the_answer_the_report_and_optunas_view_are_read(page: Page, dashboard: 
     shoot(page, "answer")
     press(page, "Read the report")
     page.wait_for_url(f"{dashboard.url}/studies/told/report", timeout=SLOW_MS)
-    expect(page.locator("svg").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("svg:visible").first).to_be_visible(timeout=SLOW_MS)
     shoot(page, "report")
     page.go_back()
     press(page, "optuna-dashboard's view")
