@@ -2,11 +2,7 @@
 
 import argparse
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -19,7 +15,7 @@ QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 
 
 def main() -> None:
-    """Answer the airline study; picture its report and dashboard, and keep its figure of sizes."""
+    """Answer the airline study; picture its report, and keep its figure of sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--browser", default="/usr/bin/chromium")
     browser = parser.parse_args().browser
@@ -32,18 +28,6 @@ def main() -> None:
         IMAGES.mkdir(exist_ok=True)
         shutil.copy(Path(folder) / "size-curve.svg", IMAGES)
         picture(report.as_uri(), IMAGES / "report.png", browser=browser)
-        with dashboard(storage) as url:
-            picture(f"{url}/studies/airline", IMAGES / "dashboard.png", browser=browser)
-
-
-@contextmanager
-def dashboard(storage: str) -> Iterator[str]:
-    """The address of a dashboard that runs for the length of a `with`."""
-    words = [sys.executable, "-m", "hpo", "dashboard", "--port", "0", "--storage", storage]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as served:
-        assert served.stdout is not None
-        yield served.stdout.readline().split()[2]
-        served.terminate()
 
 
 def picture(url: str, image: Path, *, browser: str) -> None:

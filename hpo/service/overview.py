@@ -36,7 +36,7 @@ class StudyRow:
 class WorkerRow:
     """A worker that was heard of lately: `silent_s` seconds ago by the database's clock.
 
-    `at_work_on`: the numbers of its trials, and "benchmarks" or "verdict".
+    `at_work_on`: the numbers of its trials, "benchmarks", "verdict", or "choosing" its next trials.
     """
 
     id: str
@@ -126,8 +126,9 @@ def all_workers(database: Database, study: str = "") -> list[WorkerRow]:
     work: dict[str, list[str]] = {}
     for worker, kind, trial in taken:
         named = {"benchmark": "benchmarks", "verdict": "verdict"}.get(kind, str(trial))
-        if kind != "trial" or trial is not None:  # else its trial is being suggested
-            work.setdefault(worker, []).append(named)
+        named = "choosing" if kind == "trial" and trial is None else named
+        if named not in work.setdefault(worker, []):
+            work[worker].append(named)
     return [
         WorkerRow(
             id=row.id,

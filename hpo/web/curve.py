@@ -133,11 +133,12 @@ def _line(trials: Sequence[TrialShown], x: _Scale, y: _Scale) -> Markup:
         if known is None or _score(trial) < _score(known):
             lowest[trial.cells_in_all] = trial
     through = " ".join(f"{_x(t, x):.1f},{_y(t, y):.1f}" for _, t in sorted(lowest.items()))
-    points = Markup("").join(
-        Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {}</title></circle>').format(
-            _x(t, x), _y(t, y), " + ".join(map(str, t.cells)) + " cells", number(_score(t))
+    points = Markup(  # of numbers alone: there is nothing to be escaped
+        "".join(
+            f'<circle cx="{_x(t, x):.1f}" cy="{_y(t, y):.1f}" r="3"><title>'
+            f"{' + '.join(map(str, t.cells))} cells: {number(_score(t))}</title></circle>"
+            for t in trials
         )
-        for t in trials
     )
     return Markup('<g class="layers-{}"><polyline points="{}"/>{}</g>').format(
         trials[0].layers, through, points

@@ -48,8 +48,11 @@ def serve(
             database, Guard(tokens, behind_tls), uploads, submit=submit, tell_error=_tell_error
         )
         server = _listen(app, host, port, behind_tls=behind_tls)
+        heard = _hear_signals()
         tell(_opening(server, host, tokens))
-        return _until_signal(server)
+        server.run()
+        server.close()
+        return 130 if signal.SIGINT in heard else 0
 
 
 def _tell_error(trace: str) -> None:
@@ -96,15 +99,14 @@ def _opening(server: Any, host: str, tokens: Tokens) -> str:
     return f"dashboard on http://{shown}:{port} ({who}); Ctrl-C ends it"
 
 
-def _until_signal(server: Any) -> int:
+def _hear_signals() -> list[int]:
+    """From now on SIGINT and SIGTERM end the process, in waitress after what it answers just now."""
     heard: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:
         heard.append(number)
-        raise SystemExit  # waitress finishes what it answers, then returns
+        raise SystemExit(130 if number == signal.SIGINT else 0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    server.run()
-    server.close()
-    return 130 if signal.SIGINT in heard else 0
+    return heard

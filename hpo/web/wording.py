@@ -7,6 +7,7 @@ from hpo.spec.telling import duration, headline, number
 from hpo.spec.words import METRICS, counted, size_in_words
 
 DAY_S = 86_400
+OTHER_WORK = {"choosing": "choosing the next trials"}
 
 
 def ago(seconds: float) -> str:
@@ -36,11 +37,13 @@ def at_work(on: Sequence[str]) -> str:
 
     >>> at_work(["3", "4"]), at_work(["5"]), at_work(["verdict"]), at_work([])
     ('trials 3, 4', 'trial 5', 'verdict', 'nothing')
+    >>> at_work(["choosing"])
+    'choosing the next trials'
     """
     if not on:
         return "nothing"
     trials = [name for name in on if name.isdigit()]
-    other = [name for name in on if not name.isdigit()]
+    other = [OTHER_WORK.get(name, name) for name in on if not name.isdigit()]
     said = [f"trial{'s' * (len(trials) > 1)} {', '.join(trials)}"] if trials else []
     return ", ".join([*said, *other])
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.commands import Cli
-from tests.e2e.conftest import ASKED, TINY, write_sales
+from tests.e2e.conftest import ASKED, write_sales
 
 ROOT = Path(__file__).parents[2]
 SCREENSHOTS = Path(os.environ.get("HPO_SCREENSHOTS") or ROOT / "build" / "screenshots")
@@ -22,7 +22,11 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync"),
 )
 WIDTHS = {1280: 900, 390: 844}
-LONG = ("--trials", "400", "--sampler", "random", "--folds", "2", "--seeds", "2")
+SMALL = ("--folds", "2", "--seeds", "2", "--max-steps", "100", "--cells", "2:24")
+LONG = (
+    *("--folds", "2", "--seeds", "2", "--max-steps", "1000", "--cells", "8:32"),
+    *("--trials", "500", "--sampler", "random", "--alpha", "1", "--rule", "off"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +53,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """A database with the answered study `told` and `moving`, which is long."""
+    """A database with the answered study `told`."""
     folder = tmp_path_factory.mktemp("browser")
     made = Cli(folder=folder, storage=f"sqlite:///{folder / 'cli.db'}")
     csv = write_sales(folder)
-    for words in (("run", csv, *ASKED, *TINY, "--name", "told", "--trials", "12"),):
-        ended = made(*words)
-        assert ended.returncode == 0, ended.stderr
+    ended = made("run", csv, *ASKED, *SMALL, "--name", "told")
+    assert ended.returncode == 0, ended.stderr
     return made
 
 
@@ -67,7 +70,7 @@ def dashboard(cli: Cli) -> Iterator[Dashboard]:
     assert line.startswith("dashboard on http://127.0.0.1:"), process.stderr
     yield Dashboard(cli=cli, url=line.split()[2])
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ADMIN, LONG, VIEWER, Dashboard, shoot
-from tests.e2e.conftest import ASKED, TINY
+from tests.e2e.conftest import ASKED
 
 SLOW_MS = 60_000
 
@@ -18,7 +18,7 @@ SLOW_MS = 60_000
 def moving(dashboard: Dashboard) -> Iterator[str]:
     """A long study that a worker trains."""
     cli = dashboard.cli
-    words = ("submit", cli.folder / "sales.csv", *ASKED, *TINY, *LONG, "--name", "moving")
+    words = ("submit", cli.folder / "sales.csv", *ASKED, *LONG, "--name", "moving")
     assert cli(*words).returncode == 0
     worker = cli.start("work", "moving")
     yield "moving"
@@ -30,6 +30,7 @@ def moving(dashboard: Dashboard) -> Iterator[str]:
 def log_in(page: Page, dashboard: Dashboard, token: str) -> None:
     """By the keyboard: the field has the focus."""
     page.goto(f"{dashboard.url}/login")
+    expect(page.locator("#token")).to_be_focused()
     page.keyboard.type(token)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{dashboard.url}/")
@@ -87,7 +88,7 @@ def test_the_answer_the_report_and_optunas_view_are_read(page: Page, dashboard: 
     shoot(page, "answer")
     press(page, "Read the report")
     page.wait_for_url(f"{dashboard.url}/studies/told/report", timeout=SLOW_MS)
-    expect(page.locator("svg").first).to_be_visible(timeout=SLOW_MS)
+    expect(page.locator("svg:visible").first).to_be_visible(timeout=SLOW_MS)
     shoot(page, "report")
     page.go_back()
     press(page, "optuna-dashboard's view")
