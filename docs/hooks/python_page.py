@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import hpo
 
@@ -77,6 +78,12 @@ def _parameter(found: inspect.Parameter) -> str:
 
 def _kind(annotation: Any) -> str:
     """A type as a reader needs it: without modules and quotes."""
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(_kind(one) for one in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return " | ".join(f'"{one}"' for one in get_args(annotation))
+    if annotation is None or annotation is NoneType:
+        return "None"
     return MODULE.sub("", inspect.formatannotation(annotation)).replace("'", "")
 
 
