@@ -1,5 +1,6 @@
 """A study's trials as people are shown them: in reports, on pages, in frames."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +70,17 @@ def shown_trials(database: Database, study: studies.Stored) -> list[TrialShown]:
         for row in rows
         if row["trial"] in by_number  # else it came after they were read
     ]
+
+
+def best_of_sizes(trials: Sequence[TrialShown]) -> list[TrialShown]:
+    """Of each size (cells per layer) the best complete trial, by layers, then by total cells."""
+    best: dict[tuple[int, ...], TrialShown] = {}
+    for trial in trials:
+        if trial.ending == "complete" and trial.score is not None:
+            rival = best.get(trial.cells)
+            if rival is None or rival.score is None or trial.score < rival.score:
+                best[trial.cells] = trial
+    return sorted(best.values(), key=lambda one: (one.layers, one.cells_in_all, one.cells))
 
 
 def _shown(trial: FrozenTrial, slot: Any, space: Space) -> TrialShown:
