@@ -203,10 +203,27 @@ def bound(
 
 
 @app.command
-def status(name: AnyName = "", /, *, storage: Storage = "", json: Json = False) -> int:
+def status(
+    name: AnyName = "",
+    /,
+    *,
+    storage: Storage = "",
+    watch: Annotated[
+        bool,
+        Parameter(help="follow it until it ends", negative="", show_default=False),
+    ] = False,
+    json: Json = False,
+) -> int:
     """The state of one study, or of all of them."""
     from hpo import api, screen
 
+    if watch and json:
+        raise UsageError("--json prints one object and ends", remedy="leave out it or --watch")
+    if watch:
+        from hpo.live.watching import watch as watch_until_end
+
+        say(watch_until_end(name, storage=storage))
+        return 0
     if name:
         found = api.open_study(name, storage=storage).status()
         if json:
