@@ -93,8 +93,17 @@ def say(lines: list[str], *, stream: Any = None) -> None:
     from hpo import screen
 
     out = stream or sys.stdout
-    out.writelines(f"{line}\n" for line in screen.wrap(lines))
+    for line in lines:
+        out.writelines(f"{_emphasis(line, part, out)}\n" for part in screen.wrap([line]))
     out.flush()
+
+
+def _emphasis(line: str, part: str, out: Any) -> str:
+    """A part of the answer's first line is bold on a terminal that shows it."""
+    if not line.startswith("ANSWER ") or not out.isatty():
+        return part
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    return part if is_plain else f"\x1b[1m{part}\x1b[0m"
 
 
 def print_json(value: Any) -> None:

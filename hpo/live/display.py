@@ -16,8 +16,13 @@ SPARE_ROWS = 1  # for the cursor, under the lines
 
 
 def is_live(stream: TextIO) -> bool:
-    """Whether lines can be drawn over on this stream."""
-    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    """Whether lines can be drawn over on this stream: a terminal's, by who has it before him."""
+    if not stream.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return False
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()  # else it runs in the background
+    except OSError:  # not the terminal that started it
+        return True
 
 
 class Display:

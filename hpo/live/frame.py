@@ -6,12 +6,14 @@ that was made narrower. Here each line is written over what stood there, in one 
 
 import io
 import os
+import termios
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
+LOCAL_MODES = 3  # their place among those of termios
 UP, ERASE_TO_END_OF_LINE, ERASE_BELOW = "\x1b[{}A", "\x1b[K", "\x1b[J"
 
 
@@ -21,6 +23,7 @@ class Frame:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._widths: list[int] = []  # of the lines that are drawn
+        self._modes: list[Any] | None = None  # of the terminal, to be restored
         self._paint = Console(file=stream, width=1000, soft_wrap=True, highlight=False)
         self.ascii_only = self._paint.options.ascii_only
 
@@ -35,6 +38,8 @@ class Frame:
 
     def draw(self, lines: Sequence[Text]) -> None:
         """Write these lines over the last ones; none may be as wide as the terminal."""
+        if not self._widths:
+            self._modes = _keep_what_is_written(self._stream)
         body = "".join(f"{self._painted(line)}{ERASE_TO_END_OF_LINE}\n" for line in lines)
         self._write(f"{self._to_the_top()}{body}{ERASE_BELOW}")
         self._widths = [line.cell_len for line in lines]
@@ -44,6 +49,9 @@ class Frame:
         if self._widths:
             self._write(f"{self._to_the_top()}{ERASE_BELOW}")
             self._widths = []
+        if self._modes:
+            termios.tcsetattr(self._stream.fileno(), termios.TCSANOW, self._modes)
+            self._modes = None
 
     def _to_the_top(self) -> str:
         """In a terminal that was made narrower a line takes more rows than when it was drawn."""
@@ -61,3 +69,21 @@ class Frame:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _keep_what_is_written(stream: TextIO) -> list[Any] | None:
+    """Have Ctrl-C drop no line on its way to the terminal: then none is left behind.
+
+    The modes to be restored; None where the terminal is not ours to change.
+    """
+    try:
+        number = stream.fileno()
+        if os.tcgetpgrp(number) != os.getpgrp():
+            return None
+        modes = termios.tcgetattr(number)
+    except (OSError, termios.error):
+        return None
+    changed = list(modes)
+    changed[LOCAL_MODES] |= termios.NOFLSH
+    termios.tcsetattr(number, termios.TCSANOW, changed)
+    return modes
