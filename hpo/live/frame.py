@@ -38,7 +38,7 @@ class Frame:
 
     def draw(self, lines: Sequence[Text]) -> None:
         """Write these lines over the last ones; none may be as wide as the terminal."""
-        if not self._widths:
+        if self._modes is None:
             self._modes = _keep_what_is_written(self._stream)
         body = "".join(f"{self._painted(line)}{ERASE_TO_END_OF_LINE}\n" for line in lines)
         self._write(f"{self._to_the_top()}{body}{ERASE_BELOW}")

@@ -28,7 +28,11 @@ def view(
 ) -> list[Text]:
     """At most `rows` lines of fewer than `columns` characters, the most important first."""
     width = max(min(columns - MARGIN, WIDEST), 1)
-    lines = [_styled(part) for line in words(now, pace) for part in break_line(line, width)]
+    lines = [
+        _styled(part, is_best=line.startswith("Best "))
+        for line in words(now, pace)
+        for part in break_line(line, width)
+    ]
     if now.progress.benchmarked:
         lines.insert(_after_trials(lines), _bar(now, width, ascii_only=ascii_only))
     room = rows - len(lines) - 2
@@ -159,12 +163,12 @@ def _coloured(line: str, strokes: Strokes) -> Text:
     return text
 
 
-def _styled(line: str) -> Text:
+def _styled(line: str, *, is_best: bool = False) -> Text:
     """A line of words with its label set back, what is best so far set off."""
     text = Text(line)
     if line[:INDENT].strip():
         text.stylize("dim", 0, INDENT)
-    if line.startswith("Best "):
+    if is_best:
         text.stylize("bold", INDENT)
     return text
 

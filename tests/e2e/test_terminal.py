@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
@@ -191,6 +192,8 @@ def test_ctrl_c_takes_the_view_back_and_says_what_is_kept(cli: Cli, sales_csv: P
             assert run.wait(30) == 130
         finally:
             run.kill()
+        local_modes = termios.tcgetattr(terminal.reading)[3]
+        assert not local_modes & termios.NOFLSH, "the terminal is as it was"
         said = terminal.text
         assert [word for word in ("Trying", "Networks", "Time  ") if word in said] == []
         assert re.search(r"Benchmarks  MASE: .*\n( .*\n)*hpo: .*: interrupted; 0 of 4 trials", said)

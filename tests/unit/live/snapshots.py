@@ -1,7 +1,8 @@
-"""Snapshots of a study that never was."""
+"""Snapshots of a study that never was, and the pace of it."""
 
 from typing import Any
 
+from hpo.live.pace import Pace
 from hpo.service.shown import TrialShown
 from hpo.service.snapshot import Snapshot
 from hpo.service.status import Progress
@@ -60,3 +61,22 @@ def snapshot(ended: int = 12, **changed: Any) -> Snapshot:
     return Snapshot(
         progress=told, **(facts | {k: v for k, v in changed.items() if k not in counts})
     )
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def seen(clock: Clock, *ended: int, every_s: float = 1.0) -> Pace:
+    """The pace after as many trials had ended at each moment."""
+    pace = Pace(clock)
+    for count in ended:
+        pace.see(snapshot(count))
+        clock.now_s += every_s
+    clock.now_s -= every_s
+    return pace

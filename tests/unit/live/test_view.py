@@ -8,31 +8,12 @@ from hpo.live.display import calm_words
 from hpo.live.pace import WINDOW_S, Pace
 from hpo.live.sketch import ASCII, Mark, Strokes, sketch
 from hpo.live.view import MARGIN, WIDEST, view, words
-from tests.unit.live.snapshots import shown, snapshot
-
-
-class Clock:
-    """Stands still until it is set."""
-
-    now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.unit.live.snapshots import Clock, seen, shown, snapshot
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-def seen(clock: Clock, *ended: int, every_s: float = 1.0) -> Pace:
-    """The pace after as many trials had ended at each moment."""
-    pace = Pace(clock)
-    for count in ended:
-        pace.see(snapshot(count))
-        clock.now_s += every_s
-    clock.now_s -= every_s
-    return pace
 
 
 def texts(columns: int, rows: int, **changed: Any) -> list[str]:
