@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hpo.service.database import Database
+    from hpo.service.snapshot import Snapshot
     from hpo.service.status import Progress
     from hpo.service.supervisor import Supervisor
 
 POLL_S = 0.25
+WATCH_ALL_S = 1.0
 
 OnProgress = Callable[["Progress"], None]
+OnSnapshot = Callable[["Snapshot"], None]
 OnEvent = Callable[[events.Event], None]
 
 
@@ -94,9 +97,11 @@ class StudyHandle:
         timeout_s: float = 0.0,
         on_progress: OnProgress = _silent,
         on_event: OnEvent = _silent,
+        on_snapshot: OnSnapshot | None = None,
     ) -> Answer:
         """Wait for the verdict and return the answer.
 
+        `on_progress` gets the study's counts again and again, `on_snapshot` what a live view shows.
         After `timeout_s` (0: never) no new trial begins and the verdict is made on what there is.
         An interrupt stops the workers, keeps all that was trained and raises Interrupted.
         Raises StudyFailed when the study ends without an answer.
@@ -106,7 +111,8 @@ class StudyHandle:
 
         with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
             try:
-                self._follow(database, timeout_s, on_progress, on_event)
+                see = self._seeing(database, on_progress, on_snapshot)
+                self._follow(database, timeout_s, see, on_event)
             except KeyboardInterrupt:
                 self.close()
                 raise self._interrupted(on_event) from None
@@ -114,6 +120,30 @@ class StudyHandle:
                 self.close()
             self._refuse_no_answer(database)
             return database.patience.call(lambda: answer_of(database, self.name))
+
+    def watch(self, on_snapshot: OnSnapshot) -> None:
+        """Show the study until it ends, whoever works on it. Raises UnknownStudy."""
+        from hpo.service.patience import PATIENCE_S
+
+        with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
+            self._follow(database, 0.0, self._seeing(database, _silent, on_snapshot), _silent)
+
+    def _seeing(
+        self, database: "Database", on_progress: OnProgress, on_snapshot: OnSnapshot | None
+    ) -> OnProgress:
+        """What hears the counts, and has a snapshot taken where one is wanted."""
+        from hpo.service.snapshot import Watch
+
+        if on_snapshot is None:
+            return on_progress
+        watch = Watch(database, self.name)
+
+        def see(now: "Progress") -> None:
+            on_progress(now)
+            with suppress(UnknownStudy):  # it is being deleted: the next counts say so
+                on_snapshot(watch.snapshot(now))
+
+        return see
 
     def refuse_no_answer(self) -> None:
         """Raise StudyFailed, with the reason, when the study has ended without an answer."""
@@ -483,3 +513,25 @@ def statuses(*, storage: str = "") -> list[dict[str, Any]]:
 
     with opened(storage or storage_in_force(), create=False) as database:
         return [status(database, name) for name in studies.names(database)]
+
+
+def watch_all(on_statuses: Callable[[list[dict[str, Any]]], None], *, storage: str = "") -> None:
+    """Show the status of every study, the newest first, until all have ended."""
+    from hpo.service import studies
+    from hpo.service.patience import PATIENCE_S
+    from hpo.service.status import status
+
+    def of_all() -> list[dict[str, Any]]:
+        found = []
+        for name in studies.names(database):
+            with suppress(UnknownStudy):  # it is being deleted
+                found.append(status(database, name))
+        return found
+
+    with opened(storage or storage_in_force(), create=False, patience_s=PATIENCE_S) as database:
+        while True:
+            now = database.patience.call(of_all)
+            on_statuses(now)
+            if all(study["state"] in studies.ENDED for study in now):
+                return
+            time.sleep(WATCH_ALL_S)

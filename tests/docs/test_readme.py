@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from hpo.cli import app
+from hpo.live.view import view
 from hpo.spec.toml import build_study
 from tests.commands import Cli
 from tests.e2e.conftest import hpo_in_process
+from tests.unit.live.snapshots import Clock, seen, snapshot
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,6 +120,13 @@ def test_a_transcript_is_that_of_a_real_command(block: Block) -> None:
     assert -1 not in starts
     assert starts == sorted(starts)
     assert all(len(line) <= 100 for line in block.text.splitlines())
+
+
+def test_the_live_view_is_drawn_as_it_stands_here() -> None:
+    [block] = [block for block in BLOCKS if block.mark.startswith("drawn: ")]
+    pace = seen(Clock(), 4, 8, 12, 16, every_s=3.0)
+    drawn = view(snapshot(16), pace, columns=80, rows=24)
+    assert block.text == "".join(f"{line}\n" for line in drawn)
 
 
 @pytest.mark.parametrize(
