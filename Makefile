@@ -41,6 +41,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/profile_study.py
 	$(BIN)/python benchmarks/service.py --workers 1,8 --databases PostgreSQL
+	$(BIN)/python benchmarks/dashboard.py
 
 # The numbers that the pages in docs/evidence rest on: some hours, kept in build/ as they come.
 evidence: evidence-of-speed evidence-of-service evidence-of-method

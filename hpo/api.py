@@ -535,3 +535,27 @@ def watch_all(on_statuses: Callable[[list[dict[str, Any]]], None], *, storage: s
             if all(study["state"] in studies.ENDED for study in now):
                 return
             time.sleep(WATCH_ALL_S)
+
+
+def serve(
+    *,
+    storage: str = "",
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    behind_tls: bool = False,
+    tell: Callable[[str], None] = _silent,
+) -> int:
+    """Serve the dashboard until SIGTERM or Ctrl-C: the exit code, 0 or 130.
+
+    `tell` hears its address. Port 0: any that is free. Raises UsageError, DatabaseError.
+    """
+    from hpo.web.server import serve as serve_pages
+
+    url = storage or storage_in_force()
+
+    def submit_here(question: Question) -> None:
+        submit_question(question, storage=url)
+
+    return serve_pages(
+        url, host=host, port=port, behind_tls=behind_tls, submit=submit_here, tell=tell
+    )

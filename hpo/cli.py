@@ -376,3 +376,36 @@ def delete(name: Name, /, *, storage: Storage = "", json: Json = False) -> int:
     else:
         say([f"{name} is deleted"])
     return 0
+
+
+@app.command
+def dashboard(
+    *,
+    storage: Storage = "",
+    host: Annotated[
+        str, Parameter(help="to listen on; others than 127.0.0.1 need a token", metavar="ADDRESS")
+    ] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="0: any that is free", metavar="PORT")] = 8080,
+    behind_tls: Annotated[
+        bool,
+        Parameter(
+            help="a proxy in front speaks HTTPS and sets X-Forwarded-For, -Proto and -Host",
+            negative="",
+            show_default=False,
+        ),
+    ] = False,
+) -> int:
+    """Show studies, trials and workers in the browser; admins can also start and end studies.
+
+    Tokens to log in with come from HPO_DASHBOARD_ADMIN_TOKEN and HPO_DASHBOARD_VIEWER_TOKEN, or
+    from the files named in HPO_DASHBOARD_ADMIN_TOKEN_FILE and HPO_DASHBOARD_VIEWER_TOKEN_FILE.
+    """
+    from hpo import api
+
+    return api.serve(
+        storage=storage,
+        host=host,
+        port=port,
+        behind_tls=behind_tls,
+        tell=lambda line: say([line]),
+    )

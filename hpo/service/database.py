@@ -25,7 +25,7 @@ from hpo.service.patience import Patience
 CONNECT_TIMEOUT_S = 9  # for each address of the host
 SEPARATORS = set(":@/=")  # a text without them is no URL with a password
 MOST_IDLE_MS = 8_000  # in a transaction: less than a lease
-_POOL = {"pool_size": 2, "max_overflow": 0}  # a process works and beats, no more
+CONNECTIONS = 2  # a worker works and beats, no more
 _TO_POSTGRESQL = {
     "prepare_threshold": None,  # a prepared statement would outlive a pooler's transaction
     "keepalives_idle": 5,  # a server that vanished is noticed within about 10 s
@@ -98,9 +98,10 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
     return "extract(epoch from clock_timestamp())::double precision"
 
 
-def open_database(url: str, *, create: bool = True) -> Database:
+def open_database(url: str, *, create: bool = True, connections: int = CONNECTIONS) -> Database:
     """Open the database at a SQLAlchemy URL and create what is missing in it.
 
+    As many threads as there are `connections` use it side by side; more of them wait.
     `create=False` refuses a database that has no tables yet instead of making them.
     Raises DatabaseError, without the password: within about 10 s where a server does not answer,
     after a minute where tables are to be made in a SQLite file that another process holds, and with
@@ -114,7 +115,7 @@ def open_database(url: str, *, create: bool = True) -> Database:
         with sqlite.only_looking():
             storage = RDBStorage(
                 parsed.render_as_string(hide_password=False),
-                engine_kwargs=_POOL | _options(parsed),
+                engine_kwargs={"pool_size": connections, "max_overflow": 0} | _options(parsed),
                 skip_table_creation=True,
                 skip_compatibility_check=True,
             )

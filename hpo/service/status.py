@@ -83,11 +83,11 @@ def status(database: Database, name: str) -> dict[str, Any]:
         "budget": now_.trials.ended + now_.running + now_.waiting + now_.skipped,
         "best": _best(database, study),
         "workers": at_work,
-        "error": study.error or _trouble(database, study, is_served=bool(at_work)) or None,
+        "error": study.error or trouble(database, study, is_served=bool(at_work)) or None,
     }
 
 
-def _trouble(database: Database, study: studies.Outline, *, is_served: bool) -> str:
+def trouble(database: Database, study: studies.Outline | studies.Stored, *, is_served: bool) -> str:
     """What went wrong in a study that has not ended: the last error, or why no one works on it."""
     if study.state in studies.ENDED:
         return ""

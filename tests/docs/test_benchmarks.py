@@ -136,6 +136,14 @@ def test_the_service_benchmark_counts_the_same_of_both_contestants() -> None:
         assert row["trials_per_s"] < row["workers"] / row["training_s"]
 
 
+def test_a_look_at_a_study_is_timed_beside_optuna_dashboards() -> None:
+    found = benchmark("dashboard")
+    hpo, theirs = found["rows"]
+    assert (hpo["contestant"], theirs["contestant"]) == ("hpo", "optuna-dashboard")
+    assert theirs["ratio"] == pytest.approx(theirs["later_ms"] / hpo["later_ms"])
+    assert all(row[name] > 0 for row in found["rows"] for name in ("first_ms", "whole_ms"))
+
+
 def test_a_summary_of_workers_can_be_reckoned_by_hand() -> None:
     words = "import service; print(service.summary([dict(began_at=1.0, statements=30, commits=4,"
     words += " training_s=3.0, claims_s=[0.1], waits_s=[0.5, 0.5], ended_at=[3.0, 5.0])]))"

@@ -1,5 +1,6 @@
 """What deploys is held against the code: every command, option, variable, port, user and path."""
 
+import inspect
 import json
 import re
 import shlex
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from hpo.cli import app
+from hpo.cli import app, dashboard
 from hpo.service.supervisor import GRACE_S
 from hpo.spec.toml import read_study
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a password of p@ssw0rds/"
+TOKEN = "a-token-for-the-dashboard"
 LIBPQ = {"PGPASSWORD"}  # read by PostgreSQL's own client library
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -41,7 +43,7 @@ def interpolated(text: str, environment: Mapping[str, str]) -> str:
 
 def services(**environment: str) -> dict[str, Any]:
     """The services, with this environment around them."""
-    given = {"HPO_POSTGRES_PASSWORD": PASSWORD} | environment
+    given = {"HPO_POSTGRES_PASSWORD": PASSWORD, "HPO_DASHBOARD_ADMIN_TOKEN": TOKEN} | environment
     found: dict[str, Any] = yaml.safe_load(interpolated(COMPOSE_TEXT, given))
     return found["services"]  # type: ignore[no-any-return]
 
@@ -100,10 +102,15 @@ def test_without_a_password_nothing_starts() -> None:
         services(HPO_POSTGRES_PASSWORD="")
 
 
-def test_the_only_secret_comes_from_the_environment() -> None:
+def test_without_a_token_no_dashboard_starts() -> None:
+    with pytest.raises(KeyError, match="HPO_DASHBOARD_ADMIN_TOKEN"):
+        services(HPO_DASHBOARD_ADMIN_TOKEN="")
+
+
+def test_all_secrets_come_from_the_environment() -> None:
     empty = json.dumps(yaml.safe_load(COMPOSE_TEXT))
     required = re.findall(r"\$\{(\w+):\?", COMPOSE_TEXT)
-    assert set(required) == {"HPO_POSTGRES_PASSWORD"}
+    assert set(required) == {"HPO_POSTGRES_PASSWORD", "HPO_DASHBOARD_ADMIN_TOKEN"}
     for value in re.findall(r'PASSWORD": "([^"]*)"', empty):
         assert value.startswith("${HPO_POSTGRES_PASSWORD:?")
     assert not re.search(r"://[^/\s]*:[^/\s]*@", COMPOSE_TEXT)  # no URL holds a password
@@ -151,6 +158,40 @@ def test_every_command_in_the_comments_is_understood_and_its_study_is_there() ->
         path = ROOT / folder / words[1]
         assert read_study(path.with_suffix(".toml")).name == path.stem
     assert [line for line in said if re.fullmatch(r"up -d --scale worker=\d+", line)]
+
+
+def test_the_dashboard_is_a_command_that_hpo_understands_with_variables_that_it_reads() -> None:
+    service = services()["dashboard"]
+    assert understood(service["command"]) == "dashboard"
+    for name in service["environment"].keys() - LIBPQ:
+        assert is_read_by_the_code(name), name
+    worker = services()["worker"]
+    for name in ("HPO_STORAGE", "PGPASSWORD"):
+        assert service["environment"][name] == worker["environment"][name]
+    assert service["environment"]["HPO_DASHBOARD_ADMIN_TOKEN"] == TOKEN
+    assert service["image"] == worker["image"]
+    assert service["depends_on"] == worker["depends_on"]
+
+
+def test_the_dashboard_is_reached_from_this_machine_alone_and_asked_whether_it_is_ready() -> None:
+    service = services()["dashboard"]
+    [published] = service["ports"]
+    port = inspect.signature(dashboard).parameters["port"].default
+    assert published == f"127.0.0.1:8080:{port}"
+    assert services(DASHBOARD_PORT="9000")["dashboard"]["ports"] == [f"127.0.0.1:9000:{port}"]
+    probe = service["healthcheck"]["test"][-1]
+    assert f"127.0.0.1:{port}/readyz" in probe
+    compile(probe, "healthcheck", "exec")
+    assert service["healthcheck"]["test"][:3] == ["CMD", "python", "-c"]
+
+
+@pytest.mark.parametrize("name", ["worker", "dashboard"])
+def test_a_service_may_do_no_more_than_it_needs(name: str) -> None:
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["tmpfs"] == ["/tmp"]
 
 
 def test_a_worker_is_given_longer_to_end_than_it_takes() -> None:

@@ -17,6 +17,7 @@ from hpo import api, events
 from hpo.cli import app
 from hpo.service import batch, claims, failures, metrics, study_data, supervisor, work
 from hpo.spec.answer import State
+from hpo.web import attempts, tokens
 from tests.unit.search.fake_trainer import tiny_frame
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,9 @@ def test_every_hpo_command_is_understood(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", HPO_INLINE, ids=" ".join)
 def test_every_hpo_command_in_the_text_is_one(words: list[str]) -> None:
-    whole = words if len(words) > 1 or words[0] in ("work", "status") else [*words, "oil"]
+    whole = (
+        words if len(words) > 1 or words[0] in ("work", "status", "dashboard") else [*words, "oil"]
+    )
     app.parse_args(whole, exit_on_error=False, print_error=False)
 
 
@@ -146,6 +149,15 @@ def test_every_event_named_is_one_and_every_warning_is_named() -> None:
     assert warnings - {"NativeEngineMissing"} <= named
     for row in re.findall(r"^\| `.*\| (.+) \|$", section, re.MULTILINE):
         assert row in HEADINGS
+
+
+def test_what_is_said_of_the_dashboard_is_so() -> None:
+    section = RUNBOOK.partition("## The dashboard")[2].partition("\n## ")[0]
+    assert f"at least {tokens.SHORTEST} characters" in section
+    assert (attempts.MOST_OF_A_CLIENT, attempts.MOST_OF_ALL, attempts.WINDOW_S) == (5, 100, 300)
+    code = (ROOT / "hpo" / "web" / "request_metrics.py").read_text(encoding="utf-8")
+    for name in re.findall(r"`(hpo_\w+)`", section):
+        assert f'"{name}"' in code
 
 
 def test_every_state_is_explained() -> None:

@@ -25,10 +25,8 @@ from tests.waiting import eventually
 STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
 MODEL_COMMANDS = ("export", "predict")
-COMMANDS = (
-    *(*STUDY_COMMANDS, "work", "bound", "status", "answer", "report"),
-    *(*LIFE, "delete", *MODEL_COMMANDS, "db"),
-)
+ALONE = ("work", "bound", "status", "answer", "report", "delete", "db", "dashboard")
+COMMANDS = (*STUDY_COMMANDS, *ALONE, *LIFE, *MODEL_COMMANDS)
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """
 import sys

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = {
     str(path.relative_to(ROOT))
     for folder in ("templates", "assets")
-    for path in (ROOT / "hpo" / "web" / folder).glob("*")
+    for path in (ROOT / "hpo" / "web" / folder).rglob("*")
+    if path.is_file()
 }
 WITHOUT_CODE = {"hpo/py.typed", "hpo/training/_native.pyi"} | PAGES
 COMPILED = "hpo/training/_native.abi3.so"
