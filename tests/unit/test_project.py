@@ -59,6 +59,7 @@ def test_imports_go_one_way() -> None:
         "hpo.sizing.bound",
         "hpo.data.prepare",
         "hpo.api",
+        "hpo.forecaster",
     ],
 )
 def test_torch_is_not_loaded_before_it_is_needed(module: str, tmp_path: Path) -> None:
