@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hpo.service.database import Database
+    from hpo.service.snapshot import Snapshot
     from hpo.service.status import Progress
     from hpo.service.supervisor import Supervisor
 
 POLL_S = 0.25
+WATCH_ALL_S = 1.0
 
 if "IPython" in sys.modules:  # tqdm, which Optuna imports, would ask notebooks for widgets
     with warnings.catch_warnings():
@@ -47,6 +49,7 @@ if "IPython" in sys.modules:  # tqdm, which Optuna imports, would ask notebooks 
         importlib.import_module("tqdm.auto")
 
 OnProgress = Callable[["Progress"], None]
+OnSnapshot = Callable[["Snapshot"], None]
 OnEvent = Callable[[events.Event], None]
 
 
@@ -116,9 +119,11 @@ class StudyHandle:
         progress: bool = True,
         on_progress: OnProgress = _silent,
         on_event: OnEvent = _silent,
+        on_snapshot: OnSnapshot | None = None,
     ) -> Answer:
         """Wait for the verdict and return the answer.
 
+        `on_progress` gets the study's counts again and again, `on_snapshot` what a live view shows.
         In a notebook a bar tells how far it is, unless `progress` is False; elsewhere nothing is
         printed.
         After `timeout_s` (0: never) no new trial begins and the verdict is made on what there is.
@@ -131,7 +136,8 @@ class StudyHandle:
         hear = self._with_bar(on_progress) if progress else on_progress
         with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
             try:
-                self._follow(database, timeout_s, hear, on_event)
+                see = self._seeing(database, hear, on_snapshot)
+                self._follow(database, timeout_s, see, on_event)
             except KeyboardInterrupt:
                 self.close()
                 raise self._interrupted(on_event) from None
@@ -139,6 +145,30 @@ class StudyHandle:
                 self.close()
             self._refuse_no_answer(database)
             return database.patience.call(lambda: answer_of(database, self.name))
+
+    def watch(self, on_snapshot: OnSnapshot) -> None:
+        """Show the study until it ends, whoever works on it. Raises UnknownStudy."""
+        from hpo.service.patience import PATIENCE_S
+
+        with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
+            self._follow(database, 0.0, self._seeing(database, _silent, on_snapshot), _silent)
+
+    def _seeing(
+        self, database: "Database", on_progress: OnProgress, on_snapshot: OnSnapshot | None
+    ) -> OnProgress:
+        """What hears the counts, and has a snapshot taken where one is wanted."""
+        from hpo.service.snapshot import Watch
+
+        if on_snapshot is None:
+            return on_progress
+        watch = Watch(database, self.name)
+
+        def see(now: "Progress") -> None:
+            on_progress(now)
+            with suppress(UnknownStudy):  # it is being deleted: the next counts say so
+                on_snapshot(watch.snapshot(now))
+
+        return see
 
     def _with_bar(self, on_progress: OnProgress) -> OnProgress:
         """What hears the counts, with a bar in a notebook."""
@@ -580,6 +610,28 @@ def statuses(*, storage: str = "") -> list[dict[str, Any]]:
 
     with opened(storage or storage_in_force(), create=False) as database:
         return [status(database, name) for name in studies.names(database)]
+
+
+def watch_all(on_statuses: Callable[[list[dict[str, Any]]], None], *, storage: str = "") -> None:
+    """Show the status of every study, the newest first, until all have ended."""
+    from hpo.service import studies
+    from hpo.service.patience import PATIENCE_S
+    from hpo.service.status import status
+
+    def of_all() -> list[dict[str, Any]]:
+        found = []
+        for name in studies.names(database):
+            with suppress(UnknownStudy):  # it is being deleted
+                found.append(status(database, name))
+        return found
+
+    with opened(storage or storage_in_force(), create=False, patience_s=PATIENCE_S) as database:
+        while True:
+            now = database.patience.call(of_all)
+            on_statuses(now)
+            if all(study["state"] in studies.ENDED for study in now):
+                return
+            time.sleep(WATCH_ALL_S)
 
 
 def serve(

@@ -32,7 +32,8 @@ class Block:
     that they print. Other kinds are read.
     `in file: NAME`: what that file holds by then, numbers to a fifth.
     `not run: WHY`: read only. `exits 3`: it ends with this code. `file: NAME`: that file in the
-    folder holds. `transcript: COMMAND`: what a command printed, once.
+    folder holds. `transcript: COMMAND`: what a command printed, once. `drawn: WHAT`: a picture in
+    characters, drawn by its own test.
     """
 
     mark: str

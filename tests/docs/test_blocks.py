@@ -20,11 +20,13 @@ import pytest
 import yaml
 
 from hpo.cli import app
+from hpo.live.view import view
 from hpo.spec.toml import build_study
 from tests.docs.pages import BLOCKS, PAGES, ROOT, Block, Page
+from tests.unit.live.snapshots import Clock, seen, snapshot
 
 LONGEST_S = 100
-MARKS = re.compile(r"not run: .+|exits \d+|(in )?file: [\w./-]+|transcript: hpo .+|")
+MARKS = re.compile(r"not run: .+|exits \d+|(in )?file: [\w./-]+|transcript: hpo .+|drawn: .+|")
 TRANSCRIPT = "transcript: "
 SECTIONS = ("Data", "Windows", "Judged on", "Bound", "Benchmarks", "ANSWER", "On test", "Stored")
 READ_ELSEWHERE = {"text", "csv", "sql", "pycon"}  # sql: test_runbook; text is what bash printed
@@ -220,6 +222,13 @@ def test_a_transcript_is_that_of_a_real_command(block: Block) -> None:
     assert -1 not in starts
     assert starts == sorted(starts)
     assert all(len(line) <= 100 for line in block.text.splitlines())
+
+
+def test_the_live_view_is_drawn_as_it_stands_here() -> None:
+    [block] = [block for _, block in BLOCKS if block.mark.startswith("drawn: ")]
+    pace = seen(Clock(), 4, 8, 12, 16, every_s=3.0)
+    drawn = view(snapshot(16), pace, columns=80, rows=24)
+    assert block.text == "".join(f"{line}\n" for line in drawn)
 
 
 @pytest.mark.parametrize("block", of_kind("toml"))
