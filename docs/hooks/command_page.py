@@ -6,6 +6,7 @@ from hpo.cli import app
 
 STUDY_VALUES = re.compile(r"\*\*Values of the study\*\*:\n\n(?:\* .*\n)+")
 CONTENTS = re.compile(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", re.DOTALL)
+RUN_AS_MODULE = re.compile(r" -m mkdocs\b")  # cyclopts takes it for a part of nested commands
 SEE_STUDY = """**Values of the study**:
 
 * all of them, each as an option: see [Values of a study](study.md)
@@ -16,5 +17,6 @@ def commands() -> str:
     """The commands in Markdown; the page has its own title and contents."""
     told = app.generate_docs(usage_name="hpo")
     told = told.partition("\n")[2]  # without the title
+    told = RUN_AS_MODULE.sub("", told)
     told = CONTENTS.sub("", STUDY_VALUES.sub(lambda _: SEE_STUDY, told))
     return told.replace("```console", "```text")

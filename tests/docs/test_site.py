@@ -81,6 +81,7 @@ def test_every_command_is_in_the_reference(site: Path) -> None:
     commands = [name for name in app if not name.startswith("-")]
     assert len(commands) > 10
     assert [name for name in commands if f'id="hpo-{name}"' not in text] == []
+    assert "mkdocs [" not in text  # nor the program that built the page in a command's usage
 
 
 def test_every_value_of_a_study_is_in_the_reference(site: Path) -> None:
