@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
 PYTEST := $(CURDIR)/$(BIN)/pytest -n 3  # of two cores: real processes are waited for
 
-.PHONY: install run test lint wheel sanitize bench evidence \
+.PHONY: install run test lint docs wheel sanitize bench evidence \
 evidence-of-speed evidence-of-service evidence-of-method
 
 install: $(VENV)/installed
@@ -35,6 +35,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation, in build/site: without a network, and a warning is an error.
+docs: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Minutes each, and only on an otherwise idle machine do the numbers mean anything.
 bench: $(VENV)/installed-dev
@@ -76,6 +80,7 @@ evidence-of-method: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/steadiness.py > $(METHOD_EVIDENCE)/steadiness.txt
 	$(BIN)/python benchmarks/landscapes.py > $(METHOD_EVIDENCE)/landscapes.txt
 	$(BIN)/python benchmarks/hidden_folds.py > $(METHOD_EVIDENCE)/hidden-folds.txt
+	$(BIN)/python benchmarks/intervals.py > $(METHOD_EVIDENCE)/intervals.txt
 	$(BIN)/python benchmarks/alpha_rule.py > $(METHOD_EVIDENCE)/alpha-rule.txt
 	$(BIN)/python benchmarks/oil_and_gdp.py > $(METHOD_EVIDENCE)/oil-and-gdp.txt
 	$(BIN)/python benchmarks/method_figures.py

@@ -31,7 +31,7 @@ from truth import question_of
 from hpo.data.folds import Fold
 from hpo.data.forecast import forecast
 from hpo.data.metrics import losses
-from hpo.data.prepare import Prepared
+from hpo.data.prepare import Prepared, truth
 from hpo.data.question import ask
 from hpo.fitting.fit import WEIGHTS_STREAM, shape_of
 from hpo.fitting.material import Material
@@ -192,7 +192,7 @@ class Nursery:
         trained = self.trainer.train(shape, weights, part.inner, plan, part.tail, _go_on)
         predict = self.trainer.predictor(shape, trained.weights)
         forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
-        loss_O = losses(part.truth_OH, forecast_OH, fold.scale_O, study.task.metric)
+        loss_O = losses(truth(prepared, fold), forecast_OH, fold.scale_O, study.task.metric)
         return Outcome(float(loss_O.mean()), trained.steps, trained.weights)
 
 

@@ -3,18 +3,37 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.api import StudyHandle, launch, open_study, run, submit, work
+    from hpo.api import StudyHandle, check, launch, open_study, run, submit, work
+    from hpo.export.model import Model, load
+    from hpo.forecaster import LSTMForecaster
     from hpo.spec.answer import Answer
     from hpo.spec.study import Study
 
-__all__ = ["Answer", "Study", "StudyHandle", "launch", "open_study", "run", "submit", "work"]
+__all__ = [
+    "Answer",
+    "LSTMForecaster",
+    "Model",
+    "Study",
+    "StudyHandle",
+    "check",
+    "launch",
+    "load",
+    "open_study",
+    "run",
+    "submit",
+    "work",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "Answer": "hpo.spec.answer",
+    "LSTMForecaster": "hpo.forecaster",
+    "Model": "hpo.export.model",
     "Study": "hpo.spec.study",
     "StudyHandle": "hpo.api",
+    "check": "hpo.api",
     "launch": "hpo.api",
+    "load": "hpo.export.model",
     "open_study": "hpo.api",
     "run": "hpo.api",
     "submit": "hpo.api",

@@ -1,7 +1,10 @@
 """Launch, wait, answer: the only place that wires the rooms together."""
 
+import importlib
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -27,14 +30,26 @@ from hpo.spec.study import Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.figure import Figure
 
     from hpo.service.database import Database
+    from hpo.service.snapshot import Snapshot
     from hpo.service.status import Progress
     from hpo.service.supervisor import Supervisor
 
 POLL_S = 0.25
+WATCH_ALL_S = 1.0
+
+if "IPython" in sys.modules:  # tqdm, which Optuna imports, would ask notebooks for widgets
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("tqdm.auto")
 
 OnProgress = Callable[["Progress"], None]
+OnSnapshot = Callable[["Snapshot"], None]
 OnEvent = Callable[[events.Event], None]
 
 
@@ -73,6 +88,16 @@ class StudyHandle:
 
         return f"StudyHandle({self.name!r}, storage={without_password(self.storage)!r})"
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it: state, progress, the answer; why, where it cannot be read."""
+        from hpo.web.card import card, card_without_study
+
+        try:
+            with opened(self.storage, create=False) as database:
+                return card(database, self.name)
+        except HpoError as error:
+            return card_without_study(self.name, error)
+
     def status(self) -> dict[str, Any]:
         """State, counts of trials, the best network so far, the workers."""
         from hpo.service.status import status
@@ -91,11 +116,16 @@ class StudyHandle:
         self,
         *,
         timeout_s: float = 0.0,
+        progress: bool = True,
         on_progress: OnProgress = _silent,
         on_event: OnEvent = _silent,
+        on_snapshot: OnSnapshot | None = None,
     ) -> Answer:
         """Wait for the verdict and return the answer.
 
+        `on_progress` gets the study's counts again and again, `on_snapshot` what a live view shows.
+        In a notebook a bar tells how far it is, unless `progress` is False; elsewhere nothing is
+        printed.
         After `timeout_s` (0: never) no new trial begins and the verdict is made on what there is.
         An interrupt stops the workers, keeps all that was trained and raises Interrupted.
         Raises StudyFailed when the study ends without an answer.
@@ -103,9 +133,11 @@ class StudyHandle:
         from hpo.service.answers import answer_of
         from hpo.service.patience import PATIENCE_S
 
+        hear = self._with_bar(on_progress) if progress else on_progress
         with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
             try:
-                self._follow(database, timeout_s, on_progress, on_event)
+                see = self._seeing(database, hear, on_snapshot)
+                self._follow(database, timeout_s, see, on_event)
             except KeyboardInterrupt:
                 self.close()
                 raise self._interrupted(on_event) from None
@@ -113,6 +145,44 @@ class StudyHandle:
                 self.close()
             self._refuse_no_answer(database)
             return database.patience.call(lambda: answer_of(database, self.name))
+
+    def watch(self, on_snapshot: OnSnapshot) -> None:
+        """Show the study until it ends, whoever works on it. Raises UnknownStudy."""
+        from hpo.service.patience import PATIENCE_S
+
+        with opened(self.storage, create=False, patience_s=PATIENCE_S) as database:
+            self._follow(database, 0.0, self._seeing(database, _silent, on_snapshot), _silent)
+
+    def _seeing(
+        self, database: "Database", on_progress: OnProgress, on_snapshot: OnSnapshot | None
+    ) -> OnProgress:
+        """What hears the counts, and has a snapshot taken where one is wanted."""
+        from hpo.service.snapshot import Watch
+
+        if on_snapshot is None:
+            return on_progress
+        watch = Watch(database, self.name)
+
+        def see(now: "Progress") -> None:
+            on_progress(now)
+            with suppress(UnknownStudy):  # it is being deleted: the next counts say so
+                on_snapshot(watch.snapshot(now))
+
+        return see
+
+    def _with_bar(self, on_progress: OnProgress) -> OnProgress:
+        """What hears the counts, with a bar in a notebook."""
+        from hpo.web.notebook import NotebookBar, is_notebook
+
+        if not is_notebook():
+            return on_progress
+        bar = NotebookBar(self.name)
+
+        def hear(now: "Progress") -> None:
+            bar.show(now)
+            on_progress(now)
+
+        return hear
 
     def refuse_no_answer(self) -> None:
         """Raise StudyFailed, with the reason, when the study has ended without an answer."""
@@ -153,6 +223,50 @@ class StudyHandle:
         with opened(self.storage, create=False) as database:
             return write_figures(database, self.name, Path(folder))
 
+    def plot(self, name: str = "size-curve") -> "Figure":
+        """A figure of the report, as matplotlib's: a notebook shows it, `savefig` writes it.
+
+        With the verdict there are `size-curve`, `alpha-path` (where alpha moved),
+        `fit-and-forecast`, `test-span`, `residuals` and `importance`; before it the size curve of
+        what is known so far. Raises UsageError for a name that this study has no figure of, and
+        StudyFailed before the first trial is complete.
+        """
+        from hpo.web.plotting import plot
+
+        with opened(self.storage, create=False) as database:
+            return plot(database, self.name, name)
+
+    def answer_frame(self) -> "pd.DataFrame":
+        """The recommended network and every benchmark, one row each, the best on the folds first.
+
+        `competitor`: "lstm" or a benchmark's name; `cells` per layer (tuple) and `weights` of the
+        network. `score`: the mean error over the folds' origins, of the network with fresh seeds;
+        `test_score`: that over the test span; `score_se`, `test_se`: their standard errors (block
+        bootstrap over origins). All are in the metric, which `attrs["metric"]` names: mase and
+        smape have no unit, rmse and mae that of the target; lower is better. `ratio`,
+        `test_ratio`: the score divided by that of the benchmark that is best on the folds: above 1
+        is worse. NaN: not known (yet). Before the verdict there are the benchmarks alone.
+        """
+        from hpo.web.frames import answer_frame
+
+        with opened(self.storage, create=False) as database:
+            return answer_frame(database, self.name)
+
+    def trials_frame(self) -> "pd.DataFrame":
+        """Every trial so far, one row each, by its number.
+
+        `number`; `state`: running, complete, pruned, infeasible or failed; `layers`; `cells` per
+        layer (tuple) and `cells_total` of all layers; `weights`: how many the network has;
+        `learning_rate`, `weight_decay`, `dropout`; `lookback` in steps (<NA>: one for all trials,
+        told with the verdict); `alpha` in force; `score` in the metric that `attrs["metric"]`
+        names, mean over folds and seeds, of a pruned trial over its first seed, NaN where there is
+        none; `reason`: of pruned and infeasible trials; `worker`: who ended it, or has it now.
+        """
+        from hpo.web.frames import trials_frame
+
+        with opened(self.storage, create=False) as database:
+            return trials_frame(database, self.name)
+
     def pause(self) -> None:
         """Begin nothing new until `resume`; what runs goes on. Raises UsageError after its end."""
         self._change("pause")
@@ -188,6 +302,32 @@ class StudyHandle:
         self.close()
         with opened(self.storage, create=False) as database:
             deletion.delete(database, self.name)
+
+    def export(self, folder: "str | Path", *, onnx: bool = False) -> "Path":
+        """Write the recommended network, refitted on all rows, to a new folder; its path.
+
+        What is there can be taken anywhere: `hpo.load(folder).predict(frame)`. `onnx`: the networks
+        as ONNX too, checked against torch. Raises StudyFailed for a study that ended without an
+        answer; UsageError for one that has none yet, or of an earlier hpo, for a folder that is not
+        empty and where the packages of `onnx` are missing; DataError for data that are not here.
+        """
+        from pathlib import Path
+
+        from hpo.export.making import make
+        from hpo.service.answers import note_place
+        from hpo.service.machine import cores_each
+        from hpo.service.recommended import recommended
+        from hpo.training.engine import Engines
+
+        path = Path(folder)
+        with opened(self.storage, create=False) as database:
+            self._refuse_no_answer(database)
+            found = recommended(database, self.name)
+            engines = Engines(found.engine, found.prepared.study.training.device)
+            threads = engines.threads(cores_each(1))
+            make(found, path, trainer_for=engines.trainer_for, threads=threads, with_onnx=onnx)
+            note_place(database, self.name, "model", path)
+        return path.resolve()
 
     def _follow(
         self, database: "Database", timeout_s: float, on_progress: OnProgress, on_event: OnEvent
@@ -243,6 +383,18 @@ class StudyHandle:
         return Interrupted(events.sentence(event))
 
 
+def check(source: Any, *, name: str = "", **values: Any) -> dict[str, Any]:
+    """What the data are and how large a network they carry; trains nothing, needs no database.
+
+    See `launch` for `source` and `values`. Among others `rows`, `samples` (training windows),
+    `season` and `lookback` in steps, `bound` (the most cells by number of layers) and `warnings`:
+    what `hpo check --json` prints. Raises SpecError, DataError.
+    """
+    from hpo.data.question import describe
+
+    return describe(ask(source, from_keywords(values), name=name))
+
+
 def launch(
     source: Any,
     *,
@@ -257,8 +409,10 @@ def launch(
 
     `source` is a study's TOML file, a CSV or Parquet file, a Study, or a frame (pandas or any
     other that narwhals knows). `values` are a study's values by the last part of their key:
-    `target="sales", horizon=12, trials=30`. `workers` processes train on this machine, each
-    `threads` networks at once (0: as many as leave the processor's cores to all workers alike).
+    `target="sales", horizon=12, trials=30`. A file or frame with the columns `unique_id`, `ds` and
+    `y` (Nixtla's long frame) needs no target, time or series. `workers` processes train on this
+    machine, each `threads` networks at once (0: as many as leave the processor's cores to all
+    workers alike).
     Raises SpecError, DataError, DatabaseError, StudyConflict.
 
     >>> study = launch("studies/airline.toml", workers=2)  # doctest: +SKIP
@@ -431,12 +585,12 @@ def _opening(database: "Database", study: Study, *, is_new: bool, is_done: bool)
     return events.StudyResumed(study.name, shown, ended, study.budget.trials)
 
 
-def run(source: Any, *, timeout_s: float = 0.0, **values: Any) -> Answer:
+def run(source: Any, *, timeout_s: float = 0.0, progress: bool = True, **values: Any) -> Answer:
     """Launch, wait, answer: see `launch` and `StudyHandle.wait`.
 
     >>> answer = run(frame, target="sales", horizon=12)  # doctest: +SKIP
     """
-    return launch(source, **values).wait(timeout_s=timeout_s)
+    return launch(source, **values).wait(timeout_s=timeout_s, progress=progress)
 
 
 def open_study(name: str, *, storage: str = "") -> StudyHandle:
@@ -456,6 +610,28 @@ def statuses(*, storage: str = "") -> list[dict[str, Any]]:
 
     with opened(storage or storage_in_force(), create=False) as database:
         return [status(database, name) for name in studies.names(database)]
+
+
+def watch_all(on_statuses: Callable[[list[dict[str, Any]]], None], *, storage: str = "") -> None:
+    """Show the status of every study, the newest first, until all have ended."""
+    from hpo.service import studies
+    from hpo.service.patience import PATIENCE_S
+    from hpo.service.status import status
+
+    def of_all() -> list[dict[str, Any]]:
+        found = []
+        for name in studies.names(database):
+            with suppress(UnknownStudy):  # it is being deleted
+                found.append(status(database, name))
+        return found
+
+    with opened(storage or storage_in_force(), create=False, patience_s=PATIENCE_S) as database:
+        while True:
+            now = database.patience.call(of_all)
+            on_statuses(now)
+            if all(study["state"] in studies.ENDED for study in now):
+                return
+            time.sleep(WATCH_ALL_S)
 
 
 def serve(

@@ -1,6 +1,9 @@
 """Words in, words out: the command line."""
 
+import errno
+import io
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -11,11 +14,15 @@ from cyclopts import (
     MissingArgumentError,
     Parameter,
     RepeatArgumentError,
+    UnknownCommandError,
     UnknownOptionError,
     UnusedCliTokensError,
 )
 
 from hpo.errors import HpoError, UsageError
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+LEAST = re.compile(r'Invalid value "(.+)" for (\S+)\. Must be >= (\S+)')  # as cyclopts says it
 
 app = App(
     name="hpo",
@@ -52,6 +59,8 @@ Alpha = Annotated[float, Parameter(help="2 to 10 is usual", metavar="ALPHA")]
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # where ± cannot be written
     try:
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -61,19 +70,34 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except BrokenPipeError:  # `hpo ... | head`: no one reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_what_is_not_printed()
         return 1
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        _drop_what_is_not_printed()
+        where = f" ({error.filename})" if error.filename else ""
+        return _complain(f"cannot write{where}: {error.strerror}; make room, then try again", 1)
     return code if isinstance(code, int) else 0
+
+
+def _drop_what_is_not_printed() -> None:
+    """Else Python tries once more when it ends, and complains in its own words."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wrong_words(error: CycloptsError) -> str:
     command = " ".join(["hpo", *(error.command_chain or ())])
-    said = " ".join(str(error).split()).rstrip(".")
+    said = LEAST.sub(r"\2 \1 must be at least \3", " ".join(str(error).split()).rstrip("."))
     match error:
         case MissingArgumentError(keyword=None, argument=argument) if argument is not None:
             said = f"{argument.name} is missing"
         case MissingArgumentError(keyword=option):
             said = f"{option} needs a value"
+        case UnknownCommandError(unused_tokens=[word, *_]):
+            near = said.partition("Did you mean ")[2].partition("?")[0].strip('"')
+            said = f"unknown command {word!r}"
+            said += f"; did you mean {near!r}?" if near else ""
         case RepeatArgumentError(token=token):
             said = f"{token.keyword} is given twice"
         case UnusedCliTokensError(unused_tokens=words):
@@ -89,7 +113,10 @@ def _wrong_words(error: CycloptsError) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    sys.stderr.write(f"hpo: {message}\n")
+    if sys.stderr.isatty():
+        say([f"hpo: {message}"], stream=sys.stderr)
+    else:
+        sys.stderr.write(f"hpo: {message}\n")
     return code
 
 
@@ -98,8 +125,17 @@ def say(lines: list[str], *, stream: Any = None) -> None:
     from hpo import screen
 
     out = stream or sys.stdout
-    out.writelines(f"{line}\n" for line in screen.wrap(lines))
+    for line in lines:
+        out.writelines(f"{_emphasis(line, part, out)}\n" for part in screen.wrap([line]))
     out.flush()
+
+
+def _emphasis(line: str, part: str, out: Any) -> str:
+    """A part of the answer's first line is bold on a terminal that shows it."""
+    if not line.startswith("ANSWER ") or not out.isatty():
+        return part
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
+    return part if is_plain else f"\x1b[1m{part}\x1b[0m"
 
 
 def print_json(value: Any) -> None:
@@ -184,6 +220,17 @@ app.command(
     help="Score the classical forecasts on the study's folds and test span; train no network.",
 )
 
+app.command(
+    "hpo.model_commands:export",
+    name="export",
+    help="Refit the recommended network on all rows and write it to a folder to take away.",
+)
+app.command(
+    "hpo.model_commands:predict",
+    name="predict",
+    help="Forecast from recent rows with a model that hpo export wrote; needs no database.",
+)
+
 
 @app.command
 def bound(
@@ -208,10 +255,27 @@ def bound(
 
 
 @app.command
-def status(name: AnyName = "", /, *, storage: Storage = "", json: Json = False) -> int:
+def status(
+    name: AnyName = "",
+    /,
+    *,
+    storage: Storage = "",
+    watch: Annotated[
+        bool,
+        Parameter(help="follow it until it ends", negative="", show_default=False),
+    ] = False,
+    json: Json = False,
+) -> int:
     """The state of one study, or of all of them."""
     from hpo import api, screen
 
+    if watch and json:
+        raise UsageError("--json prints one object and ends", remedy="leave out it or --watch")
+    if watch:
+        from hpo.live.watching import watch as watch_until_end
+
+        say(watch_until_end(name, storage=storage))
+        return 0
     if name:
         found = api.open_study(name, storage=storage).status()
         if json:

@@ -1,27 +1,18 @@
-"""What people read in the terminal: data, bound, benchmarks, progress and the answer, as lines."""
+"""What people read in the terminal: data, bound, benchmarks, states and the answer, as lines."""
 
-import math
 import re
 import shutil
 import textwrap
-import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
-from hpo.spec.answer import Answer
+from hpo.spec.answer import Answer, TrialCounts
 from hpo.spec.storage import DEFAULT_STORAGE, storage_in_force
+from hpo.spec.telling import best_name, duration, headline, number, versus, with_error
 from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 
-if TYPE_CHECKING:
-    from rich.progress import BarColumn, TaskID
-    from rich.progress import Progress as Bar
-
-    from hpo.service.status import Progress
-
 ENDINGS = ("complete", "pruned", "infeasible", "failed")
-CALM_S = 15.0
 WIDEST = 100  # columns, from which on lines are hard to read
-LONGEST_BAR = 30  # columns
 LABEL = re.compile(r"[A-Z][A-Za-z ]{1,9} {2,}(?=\S)")
 INDENT = 12  # columns of a label
 
@@ -29,10 +20,11 @@ INDENT = 12  # columns of a label
 def wrap(lines: Sequence[str]) -> list[str]:
     """The lines broken at words to fit the terminal; what is broken hangs under its beginning."""
     width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
-    return [part for line in lines for part in _broken(line, width)]
+    return [part for line in lines for part in break_line(line, width)]
 
 
-def _broken(line: str, width: int) -> list[str]:
+def break_line(line: str, width: int) -> list[str]:
+    """The line broken at words into parts of at most `width` columns, where its words allow it."""
     if len(line) <= width:
         return [line]
     label = LABEL.match(line)
@@ -45,29 +37,6 @@ def _broken(line: str, width: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def number(value: float) -> str:
-    """Four significant digits, without exponents for everyday sizes.
-
-    >>> number(0.31249), number(12345.678), number(23.4)
-    ('0.3125', '12346', '23.4')
-    """
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    >>> duration(42.4), duration(150), duration(7260)
-    ('42 s', '2.5 min', '2 h 1 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.3g} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min"
 
 
 def data_lines(facts: Mapping[str, Any]) -> list[str]:
@@ -140,7 +109,7 @@ def answer_lines(answer: Answer) -> list[str]:
     """The answer as a person reads it: the verdict first."""
     if answer.layers is None or answer.cells is None:
         return _open_lines(answer)
-    lines = ["", f"ANSWER      {_headline(answer)}", ""]
+    lines = ["", f"ANSWER      {headline(answer)}", ""]
     lines += _figures(answer)
     lines += ["", "Why"]
     lines += [f"  - {reason}" for reason in answer.reasons]
@@ -150,29 +119,12 @@ def answer_lines(answer: Answer) -> list[str]:
     return [*lines, "", *_where_lines(answer)]
 
 
-def _headline(answer: Answer) -> str:
-    assert answer.cells is not None
-    size, best = size_in_words(answer.cells), _best_name(answer)
-    if answer.lstm_justified:
-        return f"{size}; the LSTM beats every benchmark"
-    assert answer.score is not None
-    if answer.score < answer.benchmarks.get(answer.best_benchmark or "", -math.inf):
-        verdict = f"not sure that an LSTM is needed: it beats {best}, but not beyond doubt"
-    else:
-        verdict = f"no LSTM is needed: {best} forecasts better"
-    return f"{verdict}. The best LSTM would be {size}"
-
-
-def _best_name(answer: Answer) -> str:
-    return benchmark_name(answer.best_benchmark or "the benchmark")
-
-
 def _figures(answer: Answer) -> list[str]:
     metric = METRICS[answer.metric]
     assert answer.best_benchmark is not None
     assert answer.score is not None
     on_folds = answer.benchmarks[answer.best_benchmark]
-    best = _best_name(answer)
+    best = best_name(answer)
     lines = [f"Size        {size_in_words(answer.cells or ())}, {answer.weights:,} weights"]
     if answer.cells_tied is not None:
         low, high = answer.cells_tied
@@ -186,12 +138,12 @@ def _figures(answer: Answer) -> list[str]:
     naive = " (1 = the seasonal naive forecast)" if answer.metric == "mase" else ""
     return [
         *lines,
-        f"On folds    {metric} {_with_error(answer.score, answer.score_se)};"
-        f" {best} {number(on_folds)}{_versus(answer.score, on_folds)}{naive}",
+        f"On folds    {metric} {with_error(answer.score, answer.score_se)};"
+        f" {best} {number(on_folds)}{_beside(answer.score, on_folds)}{naive}",
         f"On test     {_on_test(answer, metric, best)}",
         f"Training    learning rate {answer.learning_rate:.3g}, {answer.steps:,} steps,"
         f" lookback {answer.lookback}, {answer.strategy}, transform {answer.transform}",
-        f"Effort      {_trials(answer.trials.model_dump())};"
+        f"Effort      {trials_in_words(answer.trials)};"
         f" {answer.networks:,} networks on {answer.device};"
         f" {duration(answer.wall_s or 0)} from start to verdict",
     ]
@@ -200,22 +152,16 @@ def _figures(answer: Answer) -> list[str]:
 def _on_test(answer: Answer, metric: str, best: str) -> str:
     if answer.test_score is None:
         return "no network could be trained on all rows before the test span"
-    ours = f"{metric} {_with_error(answer.test_score, answer.test_se)}"
+    ours = f"{metric} {with_error(answer.test_score, answer.test_se)}"
     theirs = answer.benchmarks_test.get(answer.best_benchmark or "")
     if theirs is not None:
-        ours += f"; {best} {number(theirs)}{_versus(answer.test_score, theirs)}"
+        ours += f"; {best} {number(theirs)}{_beside(answer.test_score, theirs)}"
     return f"{ours}; {counted(answer.test_origins or 0, 'forecast')} never used before"
 
 
-def _with_error(value: float, error: float | None) -> str:
-    return number(value) if error is None else f"{number(value)} ± {error:.2g}"
-
-
-def _versus(score: float, benchmark: float) -> str:
-    if not benchmark > 0:
-        return ""
-    share = score / benchmark - 1
-    return f", the LSTM's error is {abs(share):.1%} {'higher' if share > 0 else 'lower'}"
+def _beside(score: float, benchmark: float) -> str:
+    said = versus(score, benchmark)
+    return f", the LSTM's error is {said}" if said else ""
 
 
 def _where_lines(answer: Answer) -> list[str]:
@@ -223,8 +169,14 @@ def _where_lines(answer: Answer) -> list[str]:
     return [
         *report,
         f"Stored      as {answer.study} in {answer.storage}",
-        f"Read again  hpo answer {answer.study}{_storage_option(answer.storage or '')}",
+        f"Read again  {command_again('answer', answer.study, answer.storage or '')}",
+        f"Take away   {command_again('export', answer.study, answer.storage or '', 'DIR')}",
     ]
+
+
+def command_again(verb: str, study: str, shown: str, *more: str) -> str:
+    """The command on a study of the database that is shown so."""
+    return " ".join(["hpo", verb, study, *more]) + _storage_option(shown)
 
 
 def _storage_option(shown: str) -> str:
@@ -238,105 +190,33 @@ def _storage_option(shown: str) -> str:
 
 def _open_lines(answer: Answer) -> list[str]:
     lines = [
-        f"{answer.study} is {answer.state}: {_trials(answer.trials.model_dump())}"
+        f"{answer.study} is {answer.state}: {trials_in_words(answer.trials)}"
         f" and {counted(answer.networks, 'network')} so far, no verdict yet"
     ]
     return lines + (benchmark_lines(answer.benchmarks, answer.metric) if answer.benchmarks else [])
 
 
-def _trials(counts: Mapping[str, int], *, of: int | None = None) -> str:
-    ended = sum(counts[k] for k in ENDINGS)
-    how = [f"{counts[k]:,} {k}" for k in ENDINGS if counts[k]]
-    within = f" of {of:,}" if of is not None else ""
+def trials_in_words(counts: TrialCounts, *, of: int | None = None, at_most: bool = False) -> str:
+    """How many trials have ended and how, `of` a budget that may be `at_most` so many.
+
+    >>> trials_in_words(TrialCounts(complete=3, pruned=1), of=60, at_most=True)
+    '4 of at most 60 trials (3 complete, 1 pruned)'
+    """
+    how = [f"{n:,} {k}" for k in ENDINGS if (n := getattr(counts, k))]
+    within = f" of {'at most ' * at_most}{of:,}" if of is not None else ""
     each = f" ({', '.join(how)})" if how else ""
-    trials = "trial" if (of or ended) == 1 else "trials"
-    return f"{ended:,}{within} {trials}{each}"
+    trials = "trial" if (of or counts.ended) == 1 else "trials"
+    return f"{counts.ended:,}{within} {trials}{each}"
 
 
 def status_lines(status: Mapping[str, Any], *, whole: bool = False) -> list[str]:
     """One study's state in a line or two; the `whole` of what went wrong, or its last line."""
     trials, best, at_work = status["trials"], status["best"], len(status["workers"])
-    line = f"{status['study']}  {status['state']}  {_trials(trials, of=status['budget'])}"
+    ended = trials_in_words(TrialCounts(**{k: trials[k] for k in ENDINGS}), of=status["budget"])
+    line = f"{status['study']}  {status['state']}  {ended}"
     if trials["running"] or at_work:
         line += f", {trials['running']} running, {counted(at_work, 'worker')}"
     if best is not None:
         line += f"; best so far {size_in_words(tuple(best['cells']))}: {number(best['score'])}"
     wrong = (status["error"] or "").strip().splitlines()
     return [line, *(f"  {said}" for said in (wrong if whole else wrong[-1:]))]
-
-
-class ProgressDisplay:
-    """A live bar on a terminal; elsewhere a calm line now and then."""
-
-    def __init__(
-        self, stream: TextIO, budget: int, *, finals: int, may_end_early: bool = False
-    ) -> None:
-        """`finals`: how many networks the first round of the final race may train at most.
-
-        With `may_end_early` the budget is the most, and no time that is left can be told.
-        """
-        self.stream, self.budget, self.finals = stream, budget, finals
-        self.may_end_early = may_end_early
-        self.started = self.told = time.monotonic()
-        self.first: Progress | None = None
-        self.bar: Bar | None = None
-        self.track: BarColumn | None = None
-        self.task: TaskID | None = None
-
-    def show(self, now: "Progress") -> None:
-        """Draw the study's counts."""
-        if self.first is None and now.benchmarked:
-            self.first, self.started = now, time.monotonic()
-        words = self._words(now)
-        if self.stream.isatty():
-            self._draw(now, words)
-        elif time.monotonic() - self.told >= CALM_S:
-            self.told = time.monotonic()
-            self.stream.write(f"{words}\n")
-            self.stream.flush()
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-    def _draw(self, now: "Progress", words: str) -> None:
-        if self.bar is None:
-            self._open()
-        assert self.bar is not None
-        assert self.track is not None
-        assert self.task is not None
-        room = self.bar.console.width - len(words) - 2
-        self.track.bar_width = min(max(room, 1), LONGEST_BAR)
-        self.bar.update(self.task, completed=now.trials.ended + now.skipped, description=words)
-
-    def _open(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
-        from rich.table import Column
-
-        self.track = BarColumn(bar_width=LONGEST_BAR)
-        words = TextColumn("{task.description}", table_column=Column(no_wrap=True))
-        self.bar = Bar(self.track, words, console=Console(file=self.stream), transient=True)
-        self.bar.start()
-        self.task = self.bar.add_task("", total=self.budget)
-
-    def _words(self, now: "Progress") -> str:
-        if self.first is None:
-            return "forecasting the benchmarks"
-        elapsed_s = max(time.monotonic() - self.started, 1e-9)
-        rate = (now.networks - self.first.networks) / elapsed_s
-        if now.judging:
-            return f"finalists with fresh seeds: {now.networks:,} networks, {rate:.1f}/s"
-        ended = now.trials.ended - self.first.trials.ended
-        best = f", best {number(now.best_score)}" if now.best_score is not None else ""
-        left_s = (now.running + now.waiting) * elapsed_s / ended if ended else 0.0
-        left_s += self.finals / rate if left_s and rate else 0.0
-        left = f", about {duration(left_s)} left" if left_s and not self.may_end_early else ""
-        most = "at most " if self.may_end_early else ""
-        return (
-            f"{now.trials.ended} of {most}{self.budget} trials, {now.networks:,} networks,"
-            f" {rate:.1f}/s{best}{left}"
-        )

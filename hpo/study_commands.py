@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,14 +12,13 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from hpo.cli import AnyName, Json, Out, Storage, print_json, say
-from hpo.errors import DatabaseAway, UsageError
+from hpo.errors import UsageError
 from hpo.spec.options import from_words, options
 
 if TYPE_CHECKING:
-    from hpo.api import StudyHandle
+    from hpo import events
     from hpo.data.question import Question
-    from hpo.service.status import Progress
-    from hpo.spec.answer import Answer
+    from hpo.service.snapshot import Snapshot
 
 Tell = Callable[[list[str]], None]
 
@@ -104,7 +102,7 @@ def run(
     json: Json = False,
 ) -> int:
     """Find out how many layers and cells: train, compare, and print the answer."""
-    from hpo import api, events, screen
+    from hpo import api, screen
 
     aside = sys.stderr if json else sys.stdout
 
@@ -116,14 +114,14 @@ def run(
     _refuse_unwritable(out)
     question = _ask(source, options)
     tell(_opening_lines(question))
+    follower = _Follower(quiet=quiet, tell=tell)
     study = api.launch_question(
-        question,
-        storage=storage,
-        workers=workers,
-        threads=threads,
-        on_event=lambda event: tell([f"Study       {events.sentence(event)}"]),
+        question, storage=storage, workers=workers, threads=threads, on_event=follower.hear
     )
-    _wait(study, question, timeout, quiet=quiet, tell=tell)
+    try:
+        study.wait(timeout_s=timeout, on_event=follower.hear, on_snapshot=follower.see)
+    finally:
+        follower.close()
     study.report(out)
     answer = study.answer()
     if json:
@@ -217,42 +215,41 @@ def _opening_lines(question: "Question") -> list[str]:
     return head + screen.data_lines(describe(question))
 
 
-def _wait(
-    study: "StudyHandle", question: "Question", timeout_s: float, *, quiet: bool, tell: Tell
-) -> "Answer":
-    from hpo import events, screen
-    from hpo.sizing.verdict import MOST_FINALISTS
+class _Follower:
+    """What is told while a study runs: the benchmarks once, the rest on a display."""
 
-    asked = question.study
-    finals = MOST_FINALISTS * asked.validation.folds * asked.validation.seeds
-    display = screen.ProgressDisplay(
-        sys.stderr,
-        asked.budget.trials,
-        finals=finals,
-        may_end_early=asked.search.sampler == "ladder",
-    )
-    told = False
+    def __init__(self, *, quiet: bool, tell: Tell) -> None:
+        from hpo.live.display import Display
 
-    def on_progress(now: "Progress") -> None:
-        nonlocal told
-        if now.benchmarked and not told:
-            with suppress(DatabaseAway):  # it is told the next time
-                benchmarks = study.answer().benchmarks
-                told = True
-                display.close()
-                tell(screen.benchmark_lines(benchmarks, asked.task.metric))
-        if not quiet:
-            display.show(now)
+        self.display = None if quiet else Display(sys.stderr)
+        self._tell, self._has_told = tell, False
 
-    def on_event(event: events.Event) -> None:
-        if isinstance(event, events.TimeLimitReached):
-            display.close()
-            tell([f"Study       {events.sentence(event)}"])
+    def tell(self, lines: list[str]) -> None:
+        """Print lines in the place of what is drawn."""
+        self.close()
+        self._tell(lines)
 
-    try:
-        return study.wait(timeout_s=timeout_s, on_progress=on_progress, on_event=on_event)
-    finally:
-        display.close()
+    def hear(self, event: "events.Event") -> None:
+        """Print what happened, but for what the error that ends the run says."""
+        from hpo import events
+
+        if not isinstance(event, events.StudyInterrupted):
+            self.tell([f"Study       {events.sentence(event)}"])
+
+    def see(self, now: "Snapshot") -> None:
+        """Show the study."""
+        from hpo import screen
+
+        if now.benchmarks and not self._has_told:
+            self._has_told = True
+            self.tell(screen.benchmark_lines(now.benchmarks, now.metric))
+        if self.display is not None and now.stage != "ended":
+            self.display.show(now)
+
+    def close(self) -> None:
+        """Take back what is drawn."""
+        if self.display is not None:
+            self.display.close()
 
 
 def _ask(source: str, options: Any) -> "Question":

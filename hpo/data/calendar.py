@@ -38,6 +38,22 @@ class Step:
     size: float
 
 
+UNITS = {"Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "h": "hour"}
+
+
+def in_words(step: Step) -> str:
+    """A step as people say it.
+
+    >>> in_words(Step(alias="M", season=12, unit="month", size=1))
+    'month'
+    >>> in_words(Step(alias="15min", season=96, unit="second", size=900))
+    '15min'
+    """
+    if step.unit == "business":
+        return "business day"
+    return UNITS.get(step.alias, f"{step.size:g}" if step.alias == "step" else step.alias)
+
+
 def read_times(times: "pd.Series[Any]", source: str) -> Times:
     """The column of times as datetime64[s], or int64 or float64 where it holds numbers.
 
@@ -103,20 +119,35 @@ def find_step(times_R: Times, starts_S: Ints) -> Step | None:
 def positions(times_R: Times, starts_S: Ints, step: Step) -> Ints | None:
     """Whole steps of each row from its series' first row; None where the rows do not fit."""
     first_R = np.repeat(starts_S[:-1], np.diff(starts_S))
-    if step.unit in ("month", "business"):
-        count_R = _business_days(times_R) if step.unit == "business" else _months(times_R)
-        distance_R = count_R - count_R[first_R]
-        if (distance_R % int(step.size)).any():
-            return None
-        found: Ints = distance_R // int(step.size)
-    else:
-        elapsed_R = (times_R - times_R[first_R]).astype(np.float64) / step.size
-        found = np.rint(elapsed_R).astype(np.int64)
-        if (np.abs(elapsed_R - found) > 0.25).any():
-            return None
+    found = steps_between(times_R[first_R], times_R, step)
+    if found is None:
+        return None
     ascends = np.diff(found) > 0
     ascends[starts_S[1:-1] - 1] = True
     return found if ascends.all() else None
+
+
+def steps_between(first: Times, times: Times, step: Step) -> Ints | None:
+    """Whole steps from `first` to `times` (same shape), negative where these are earlier.
+
+    None where one of the distances is no whole number of steps.
+
+    >>> month = Step(alias="M", season=12, unit="month", size=1)
+    >>> a, b = np.array([["2024-03"], ["2024-01"]], dtype="datetime64[s]")
+    >>> steps_between(a, b, month).tolist()
+    [-2]
+    """
+    if step.unit in ("month", "business"):
+        counted = _business_days if step.unit == "business" else _months
+        distance = counted(times) - counted(first)
+        if (distance % int(step.size)).any():
+            return None
+        steps: Ints = distance // int(step.size)
+        return steps
+    elapsed = (times - first).astype(np.float64) / step.size
+    found: Ints = np.rint(elapsed).astype(np.int64)
+    is_off = bool((np.abs(elapsed - found) > 0.25).any())
+    return None if is_off else found
 
 
 def times_at(first: Times, position: Ints, step: Step) -> Times:
@@ -139,6 +170,37 @@ def times_at(first: Times, position: Ints, step: Step) -> Times:
         return times
     numbers: Times = first + position * step.size
     return numbers.astype(first.dtype)
+
+
+def following(times: Times, count: int, step: Step) -> Times:
+    """The `count` times after the last of these, which are of one series and ascend.
+
+    Months keep their day: the last one where all times are ends of months, else that of the last
+    time (or the month's last, where it has fewer).
+
+    >>> month = Step(alias="M", season=12, unit="month", size=1)
+    >>> ends = np.array(["2023-12-31", "2024-01-31"], dtype="datetime64[s]")
+    >>> following(ends, 2, month).astype("datetime64[D]").astype(str).tolist()
+    ['2024-02-29', '2024-03-31']
+    """
+    last = np.repeat(times[-1:], count)
+    found = times_at(last, np.arange(1, count + 1), step)
+    if step.unit != "month":
+        return found
+    of_day = last - last.astype("datetime64[D]").astype("datetime64[s]")
+    ends: Times = _last_day(found).astype("datetime64[s]") + of_day
+    if (_last_day(times) == times.astype("datetime64[D]")).all():
+        return ends
+    within_month = last - last.astype("datetime64[M]").astype("datetime64[s]")
+    at: Times = np.minimum(found + within_month, ends)
+    return at
+
+
+def _last_day(times: Times) -> Times:
+    """The last days of their months (datetime64[D])."""
+    next_month = times.astype("datetime64[M]") + np.timedelta64(1, "M")
+    last: Times = next_month.astype("datetime64[D]") - np.timedelta64(1, "D")
+    return last
 
 
 def _dominates(alike: npt.NDArray[np.bool_]) -> bool:

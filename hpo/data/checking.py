@@ -47,11 +47,8 @@ def check(frame: pd.DataFrame, data: Data) -> Panel:
     Raises DataError for duplicate times, a constant target, a column without values, too few
     rows, and whatever `load.from_frame` refuses.
     """
-    table, data = _with_time_of_index(from_frame(frame, data), data)
+    rows, data, changed = rows_in_order(frame, data, fewest=FEWEST_ROWS)
     columns = (data.target, *data.covariates)
-    _refuse_too_few(table, data)
-    rows, unsorted = _sort(table, data)
-    rows, trimmed = trim(rows, columns, data)
     step, irregular = find_step(rows, data)
     rows, gaps = insert_gaps(rows, step)
     values_RF, filled = fill(rows, columns, inserted=gaps.inserted)
@@ -67,9 +64,24 @@ def check(frame: pd.DataFrame, data: Data) -> Panel:
         columns=columns,
         frequency=alias,
         season=data.season or season,
-        warnings=(*unsorted, *trimmed, *irregular, *gaps.warnings, *filled, *still, *constant),
+        warnings=(*changed, *irregular, *gaps.warnings, *filled, *still, *constant),
         fingerprint=_fingerprint(rows, columns, alias),
     )
+
+
+def rows_in_order(
+    frame: pd.DataFrame, data: Data, *, fewest: int
+) -> tuple[Rows, Data, tuple[str, ...]]:
+    """Series after series, each sorted and from where all columns are known to its last target.
+
+    Beside the rows: the data, with a name for times that stand in the index; sentences on what was
+    changed. Raises DataError as `check` does.
+    """
+    table, data = _with_time_of_index(from_frame(frame, data), data)
+    _refuse_too_few(table, data, fewest)
+    rows, unsorted = _sort(table, data)
+    rows, trimmed = trim(rows, (data.target, *data.covariates), data)
+    return rows, data, (*unsorted, *trimmed)
 
 
 def _with_time_of_index(table: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, Data]:
@@ -84,12 +96,12 @@ def _with_time_of_index(table: pd.DataFrame, data: Data) -> tuple[pd.DataFrame, 
     return table, data.model_copy(update={"time": name})
 
 
-def _refuse_too_few(table: pd.DataFrame, data: Data) -> None:
-    if len(table) < FEWEST_ROWS:
+def _refuse_too_few(table: pd.DataFrame, data: Data, fewest: int) -> None:
+    if len(table) < fewest:
         raise DataError(
             f"too few rows: {len(table)}",
             where=data.source,
-            remedy=f"at least {FEWEST_ROWS} are needed to look at the data at all",
+            remedy=f"at least {fewest} are needed to look at the data at all",
         )
 
 

@@ -53,6 +53,11 @@ def read_csv(path: Path, data: Data) -> pd.DataFrame:
     return frame.set_axis(pd.RangeIndex(first, first + len(frame), name="line"), axis="index")
 
 
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names in a CSV file's header. Raises DataError as `read_csv` does."""
+    return _read_header(path, ()).names
+
+
 def _compact(column: Any) -> Any:
     """Texts that repeat, as codes into their dictionary: a tenth of the memory."""
     if not pa.types.is_string(column.type):

@@ -1,15 +1,18 @@
-"""A predictor of scaled windows forecasts a fold's origins on the data's own scale.
+"""A predictor of scaled windows forecasts from origins on the data's own scale.
 
-Shapes: O origins, H horizon, B windows in a batch, T lookback, F features, K outputs.
+Shapes: R rows, O origins, H horizon, B windows in a batch, T lookback, F features, K outputs.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from hpo.data.folds import Fold
-from hpo.data.prepare import Prepared
+from hpo.data.prepare import Prepared, Strategy
 from hpo.data.recursive import Predict, iterate, predict_levels
+from hpo.data.transform import Transform
 from hpo.data.windows import gather
+
+Ints = npt.NDArray[np.int64]
 
 BATCH = 1_024  # origins
 
@@ -22,16 +25,46 @@ def forecast(
     predict: x_BTF float32 -> y_BK float32, K the horizon (direct) or 1 (recursive); it sees
     windows of `lookback` rows that end with the origin, anchored if the transform is.
     """
-    horizon = prepared.study.task.horizon
-    transform, scaled_RF = prepared.transform_of(fold), prepared.scaled_of(fold)
-    scaled_OH = np.empty((len(fold.origins_O), horizon))
-    for begin in range(0, len(fold.origins_O), BATCH):
+    return forecast_from(
+        fold.origins_O,
+        fold.series_O,
+        predict,
+        prepared.transform_of(fold),
+        prepared.scaled_of(fold),
+        lookback=lookback,
+        horizon=prepared.study.task.horizon,
+        strategy=prepared.strategy,
+    )
+
+
+def forecast_from(
+    origins_O: Ints,
+    series_O: Ints,
+    predict: Predict,
+    transform: Transform,
+    scaled_RF: npt.NDArray[np.float32],
+    *,
+    lookback: int,
+    horizon: int,
+    strategy: Strategy,
+) -> npt.NDArray[np.float64]:
+    """`forecast` for origins of these series among rows that the transform has scaled."""
+    scaled_OH = np.empty((len(origins_O), horizon))
+    for begin in range(0, len(origins_O), BATCH):
         batch = slice(begin, begin + BATCH)
-        starts_B = fold.origins_O[batch] - lookback + 1
-        x_BTF = gather(scaled_RF, starts_B, length=lookback)
-        if prepared.strategy == "direct":
+        x_BTF = gather(scaled_RF, origins_O[batch] - lookback + 1, length=lookback)
+        if strategy == "direct":
             scaled_OH[batch] = predict_levels(predict, x_BTF, anchored=transform.anchored)
         else:
             scaled_OH[batch] = iterate(predict, x_BTF, horizon=horizon, anchored=transform.anchored)
-    rows_OH = fold.origins_O[:, None] + 1 + np.arange(horizon)
-    return transform.invert(scaled_OH, rows_OH, fold.series_O)
+    return transform.invert(scaled_OH, rows_ahead(origins_O, horizon), series_O)
+
+
+def rows_ahead(origins_O: Ints, horizon: int) -> Ints:
+    """The rows (int64, O x H) that are forecast from each origin.
+
+    >>> rows_ahead(np.array([3, 7]), 2).tolist()
+    [[4, 5], [8, 9]]
+    """
+    rows_OH: Ints = origins_O[:, None] + 1 + np.arange(horizon)
+    return rows_OH

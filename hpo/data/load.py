@@ -1,5 +1,7 @@
 """A file or a frame becomes a pandas frame of the named columns, or one clear message."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hpo.data.columns import (
     refuse_missing_columns,
     text_in_numbers,
 )
-from hpo.data.csv_file import read_csv
+from hpo.data.csv_file import read_csv, read_names
 from hpo.errors import DataError
 from hpo.spec.study import Data
 
@@ -40,6 +42,29 @@ def read_file(data: Data) -> pd.DataFrame:
         return from_frame(read_csv(path, data), data)
     except OSError as error:
         raise DataError(f"cannot read the data: {error.strerror}", where=data.source) from error
+
+
+def column_names(source: Any) -> tuple[str, ...]:
+    """The names of the columns of a file or a frame; none of what is neither.
+
+    Raises DataError for a file that cannot be read.
+    """
+    if isinstance(source, str | Path):
+        return _names_in_file(Path(source))
+    if isinstance(source, pd.DataFrame):
+        return tuple(str(name) for name in source.columns)
+    try:
+        return tuple(nw.from_native(source).collect_schema().names())
+    except (TypeError, AttributeError):
+        return ()
+
+
+def _names_in_file(path: Path) -> tuple[str, ...]:
+    _refuse_unreadable(path)
+    if not _is_parquet(path):
+        return read_names(path)
+    with _reading_parquet(path), pa_parquet.ParquetFile(path) as file:
+        return tuple(file.schema_arrow.names)
 
 
 def from_frame(frame: Any, data: Data) -> pd.DataFrame:
@@ -129,19 +154,25 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _read_parquet(path: Path, data: Data) -> pd.DataFrame:
-    try:
+    with _reading_parquet(path):
         with pa_parquet.ParquetFile(path) as file:
             refuse_missing_columns(list(file.schema_arrow.names), data)
             table = file.read(columns=needed_columns(data), use_threads=False)
         frame = table.to_pandas(ignore_metadata=True, strings_to_categorical=True)
+    assert isinstance(frame, pd.DataFrame)
+    return frame
+
+
+@contextmanager
+def _reading_parquet(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot be read as Parquet: {one_line(error)}",
             where=str(path),
             remedy="write the file again, or give the data as CSV",
         ) from error
-    assert isinstance(frame, pd.DataFrame)
-    return frame
 
 
 def _to_pandas(frame: Any, data: Data) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """A study meets its panel: lookback, strategy, folds, transform and bound are settled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
@@ -92,6 +92,26 @@ def prepare(study: Study, panel: Panel) -> Prepared:
         limit=limit,
         warnings=(*panel.warnings, *said, *why),
     )
+
+
+def with_all_rows(prepared: Prepared) -> tuple[Prepared, Fold]:
+    """The same with one fold more, and that fold: its training part is all rows of all series.
+
+    What was settled (lookbacks, strategy, steps of the transform) stays; the transform is fitted on
+    all rows. The fold has no origins: nothing is left to score it. Its number follows the test's.
+    """
+    panel, nothing = prepared.panel, np.empty(0, dtype=np.int64)
+    whole = Fold(
+        number=prepared.test.number + 1,
+        train_ends_S=panel.starts_S[1:],
+        origins_O=nothing,
+        series_O=nothing,
+        scale_O=np.empty(0),
+    )
+    transform = fit(panel, whole.train_ends_S, prepared.transform_steps)
+    transforms = (*prepared.transforms, transform)
+    scaled = (*prepared.scaled, transform.apply(panel))
+    return replace(prepared, transforms=transforms, scaled=scaled), whole
 
 
 def truth(prepared: Prepared, fold: Fold) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.data.long_frame import long_columns, said_of
 from hpo.errors import SpecError
 from hpo.spec.study import Study, study_name
 from hpo.spec.toml import build_study, read_study
@@ -25,26 +26,42 @@ class Question:
     study: Study
     frame: "pd.DataFrame"
     prepared: "Prepared"
+    notes: tuple[str, ...] = ()  # on what was asked
 
 
 def ask(source: Any, overrides: Mapping[str, Any] | None = None, *, name: str = "") -> Question:
     """Read and check a study: a TOML file, a CSV or Parquet file, a Study, or a frame.
 
-    `overrides` are values by dotted key. `name` wins over the file's. Raises SpecError, DataError.
+    `overrides` are values by dotted key. `name` wins over the file's. In a file or frame with the
+    columns `unique_id`, `ds` and `y` these are the series, time and target unless others are named.
+    Raises SpecError, DataError.
     """
     from hpo.data.checking import check
     from hpo.data.load import from_frame, read_file
     from hpo.data.prepare import prepare
 
     named = {"name": name} if name else {}
-    study, stem = _study_of(source, {**(overrides or {}), **named})
+    given = {**(overrides or {}), **named}
+    taken = _taken_by_name(source, given)
+    study, stem = _study_of(source, {**given, **taken})
     in_memory = study.data.source == FRAME and not isinstance(source, str | Path | Study)
     frame = from_frame(source, study.data) if in_memory else read_file(study.data)
     panel = check(frame, study.data)
     if not study.name:
         derived = study_name(stem, _combined(study.fingerprint(), panel.fingerprint))
         study = study.model_copy(update={"name": derived})
-    return Question(study, frame, prepare(study, panel))
+    return Question(study, frame, prepare(study, panel), said_of(taken))
+
+
+def _taken_by_name(source: Any, given: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of data alone that need no naming (see `long_frame`); none of a study's."""
+    from hpo.data.load import column_names
+
+    if isinstance(source, Study):
+        return {}
+    if isinstance(source, str | Path) and Path(source).suffix.lower() not in DATA_SUFFIXES:
+        return {}
+    return long_columns(column_names(source), given)
 
 
 def _study_of(source: Any, overrides: dict[str, Any]) -> tuple[Study, str]:
@@ -100,7 +117,7 @@ def describe(question: Question) -> dict[str, Any]:
             "alpha": limit.alpha,
             "cells": {n: None if c == UNBOUNDED else c for n, c in most.items()},
         },
-        "warnings": list(prepared.warnings),
+        "warnings": [*question.notes, *prepared.warnings],
     }
 
 
@@ -122,5 +139,5 @@ def benchmark_scores(question: Question) -> dict[str, Any]:
         "benchmarks": scores,
         "benchmarks_test": scores_test,
         "best_benchmark": min(scores, key=lambda n: scores[n]),
-        "warnings": [*question.prepared.warnings, *report.warnings],
+        "warnings": [*question.notes, *question.prepared.warnings, *report.warnings],
     }

@@ -3,7 +3,7 @@
 Shapes: R rows, F features, S series, M steps of a season, O origins, H horizon.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -68,11 +68,39 @@ class Transform:
         centre_O, scale_O = self.centre_SF[series_O, 0], self.scale_SF[series_O, 0]
         y_OH: Floats = scaled_OH.astype(np.float64) * scale_O[:, None] + centre_O[:, None]
         if "deseasonalise" in self.steps:
-            phase_OH = (rows_OH - self.starts_S[series_O, None]) % self.seasonal_SM.shape[1]
-            y_OH = y_OH + self.seasonal_SM[series_O[:, None], phase_OH]
+            y_OH = y_OH + self._seasonal_of(rows_OH, series_O)
         if "log" in self.steps:
             y_OH = np.exp(np.clip(y_OH, -LARGEST_LOG, LARGEST_LOG))
         return y_OH
+
+    def scaled_target(self, y_OH: Floats, rows_OH: Ints, series_O: Ints) -> Floats:
+        """`invert` undone: the target as a network sees it (float64, O x H), not anchored.
+
+        With a log, values that are not positive count as the least value that a log is taken of.
+        """
+        if "log" in self.steps:
+            y_OH = np.log(np.where(y_OH > 0, y_OH, self.floor_S[series_O, None]))
+        if "deseasonalise" in self.steps:
+            y_OH = y_OH - self._seasonal_of(rows_OH, series_O)
+        centre_O, scale_O = self.centre_SF[series_O, 0], self.scale_SF[series_O, 0]
+        scaled_OH: Floats = (y_OH - centre_O[:, None]) / scale_O[:, None]
+        return scaled_OH
+
+    def for_series(self, index_S: Ints, starts_S: Ints) -> "Transform":
+        """The same for some of its series, in this order, whose rows of phase 0 are starts_S."""
+        return replace(
+            self,
+            starts_S=starts_S,
+            floor_S=self.floor_S[index_S],
+            seasonal_SM=self.seasonal_SM[index_S],
+            centre_SF=self.centre_SF[index_S],
+            scale_SF=self.scale_SF[index_S],
+        )
+
+    def _seasonal_of(self, rows_OH: Ints, series_O: Ints) -> Floats:
+        phase_OH = (rows_OH - self.starts_S[series_O, None]) % self.seasonal_SM.shape[1]
+        seasonal_OH: Floats = self.seasonal_SM[series_O[:, None], phase_OH]
+        return seasonal_OH
 
     def _even(self, target_R: Floats, series_R: Ints) -> Floats:
         if "log" in self.steps:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from hpo.data.folds import Fold
 from hpo.data.forecast import forecast
 from hpo.data.metrics import losses
-from hpo.data.prepare import Prepared
+from hpo.data.prepare import Prepared, truth
 from hpo.fitting.effective import effective_parameters
 from hpo.fitting.material import Material
-from hpo.fitting.schedule import make_plan
+from hpo.fitting.schedule import loss_of, make_plan
 from hpo.spec.candidate import Candidate
 from hpo.training.state import TrainingState
-from hpo.training.trainer import OnCheck, Shape, Trainer, Weights
+from hpo.training.trainer import OnCheck, Shape, Trained, Trainer, Weights
 from hpo.training.weights import initial_weights
 
 WEIGHTS_STREAM = 1  # of random numbers, beside that of the batch orders
@@ -58,6 +58,29 @@ def shape_of(prepared: Prepared, candidate: Candidate) -> Shape:
     )
 
 
+def train_network(
+    material: Material,
+    fold: Fold,
+    candidate: Candidate,
+    *,
+    seed: int,
+    trainer: Trainer,
+    on_check: OnCheck,
+    steps: int = 0,
+    state: TrainingState | None = None,
+) -> Trained:
+    """Train on the fold's training part and look at nothing after it; see `fit_network`."""
+    study = material.prepared.study
+    part = material.part(fold, candidate.lookback, watched=steps == 0)
+    windows, most = len(part.inner.starts_N), steps or study.training.max_steps
+    order_SB = material.order(fold, seed, windows=windows, steps=most)
+    generator = np.random.default_rng([study.search.seed, fold.number, seed, WEIGHTS_STREAM])
+    plan = make_plan(study, candidate, order_SB, windows=windows, generator=generator)
+    shape = shape_of(material.prepared, candidate)
+    fresh = initial_weights(shape, generator)
+    return trainer.train(shape, fresh, part.inner, plan, part.tail, on_check, state=state)
+
+
 def fit_network(
     material: Material,
     fold: Fold,
@@ -78,29 +101,34 @@ def fit_network(
     Raises Diverged, OutOfMemory, Stopped; ValueError for a state of another training.
     """
     started = perf_counter()
-    prepared, study = material.prepared, material.prepared.study
+    prepared, metric = material.prepared, material.prepared.study.task.metric
+    trained = train_network(
+        material,
+        fold,
+        candidate,
+        seed=seed,
+        trainer=trainer,
+        on_check=on_check,
+        steps=steps,
+        state=state,
+    )
+    shape, loss = shape_of(prepared, candidate), loss_of(metric)
     part = material.part(fold, candidate.lookback, watched=steps == 0)
-    windows, most = len(part.inner.starts_N), steps or study.training.max_steps
-    order_SB = material.order(fold, seed, windows=windows, steps=most)
-    generator = np.random.default_rng([study.search.seed, fold.number, seed, WEIGHTS_STREAM])
-    plan = make_plan(study, candidate, order_SB, windows=windows, generator=generator)
-    shape = shape_of(prepared, candidate)
-    fresh = initial_weights(shape, generator)
-    trained = trainer.train(shape, fresh, part.inner, plan, part.tail, on_check, state=state)
+    scored = material.scored(fold, candidate.lookback)
     predict = trainer.predictor(shape, trained.weights)
     forecast_OH = forecast(predict, prepared, fold, candidate.lookback)
     watched = [check.watch_loss for check in trained.checks] if part.tail is not None else []
     return Fitted(
         weights=trained.weights,
-        losses_O=losses(part.truth_OH, forecast_OH, fold.scale_O, study.task.metric),
+        losses_O=losses(truth(prepared, fold), forecast_OH, fold.scale_O, metric),
         forecast_OH=forecast_OH,
         steps=trained.steps,
-        train_loss=trainer.loss(shape, trained.weights, part.seen, plan.loss),
+        train_loss=trainer.loss(shape, trained.weights, part.seen, loss),
         watch_loss=min(watched, default=np.nan),
         wall_s=perf_counter() - started,
         engine=trainer.name,
         device=trainer.device,
-        valid_loss=trainer.loss(shape, trained.weights, part.scored, plan.loss),
+        valid_loss=trainer.loss(shape, trained.weights, scored, loss),
         effective_parameters=(
             effective_parameters(shape, trained.weights, part.inner) if steps > 0 else None
         ),

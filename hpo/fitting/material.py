@@ -1,6 +1,6 @@
-"""What networks of one study share: samples, batch orders and truths, each made once.
+"""What networks of one study share: samples and batch orders, each made once.
 
-Shapes: N windows, S optimiser steps, B windows in a batch, O origins, H horizon.
+Shapes: N windows, S optimiser steps, B windows in a batch.
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.data.folds import Fold
-from hpo.data.prepare import Prepared, truth
+from hpo.data.prepare import Prepared
 from hpo.data.windows import split_tail, window_starts
 from hpo.fitting.schedule import batch_order
 from hpo.training.trainer import Samples
@@ -24,15 +24,12 @@ Ints = NDArray[np.int64]
 class Part:
     """One fold at one lookback: `inner` trains, `tail` watches (None: no one), `seen` is thinned.
 
-    `seen` are the windows of `inner` on which a trained network's loss is counted; `scored` are
-    those that end with the fold's origins, on which it is counted after the training.
+    `seen` are the windows of `inner` on which a trained network's loss is counted.
     """
 
     inner: Samples
     tail: Samples | None
     seen: Samples
-    scored: Samples
-    truth_OH: NDArray[np.float64]
 
 
 class Material:
@@ -47,11 +44,16 @@ class Material:
         self._orders: dict[tuple[int, ...], Ints] = {}
 
     def part(self, fold: Fold, lookback: int, *, watched: bool) -> Part:
-        """The fold's samples and truth; with an inner tail if `watched`."""
+        """The samples of the fold's training part; with an inner tail if `watched`."""
         key = (fold.number, lookback, watched)
         if key not in self._parts:
             self._parts[key] = _make_part(self.prepared, fold, lookback, watched=watched)
         return self._parts[key]
+
+    def scored(self, fold: Fold, lookback: int) -> Samples:
+        """The windows that end with the fold's origins: a loss is counted after the training."""
+        starts_O = fold.origins_O - lookback + 1
+        return replace(self.part(fold, lookback, watched=False).inner, starts_N=starts_O)
 
     def order(self, fold: Fold, seed: int, *, windows: int, steps: int) -> Ints:
         """order_SB of the networks of this fold and seed, whatever their size.
@@ -95,8 +97,6 @@ def _make_part(prepared: Prepared, fold: Fold, lookback: int, *, watched: bool) 
         inner=inner,
         tail=replace(inner, starts_N=_thin(tail_M)) if watched else None,
         seen=replace(inner, starts_N=_thin(inner_N)),
-        scored=replace(inner, starts_N=fold.origins_O - lookback + 1),
-        truth_OH=truth(prepared, fold),
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpo.spec.candidate import Candidate
 from hpo.spec.study import Study
-from hpo.training.trainer import Plan
+from hpo.training.trainer import Loss, Plan
 
 CLIP_NORM = 1.0
 FEWEST_CHECK_STEPS, MOST_CHECK_STEPS = 10, 100  # docs/decisions/0004
@@ -35,13 +35,18 @@ def make_plan(
     return Plan(
         order_SB=order_SB,
         rates_S=falling_rates(candidate.learning_rate, steps, study.training.max_steps),
-        loss="squared" if study.task.metric == "rmse" else "absolute",
+        loss=loss_of(study.task.metric),
         clip_norm=CLIP_NORM,
         weight_decay=candidate.weight_decay,
         check_every=min(max(once_through, FEWEST_CHECK_STEPS), MOST_CHECK_STEPS),
         patience=study.training.patience,
         dropout_seed=int(generator.integers(2**31)),
     )
+
+
+def loss_of(metric: str) -> Loss:
+    """What is trained where this metric counts: squares for rmse, else absolute errors."""
+    return "squared" if metric == "rmse" else "absolute"
 
 
 def falling_rates(rate: float, steps: int, max_steps: int) -> np.ndarray:

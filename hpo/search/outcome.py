@@ -41,6 +41,15 @@ def stack_losses(
     return np.stack([np.concatenate([records[f, s].losses_O for f in folds]) for s in seeds])
 
 
+def mean_forecast(
+    records: Mapping[tuple[int, int], NetworkRecord], fold: int, seeds: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """The mean forecast (O x H) of those of these seeds that were kept; None if none was."""
+    found = [records[fold, seed].forecasts_OH for seed in seeds if (fold, seed) in records]
+    kept = [forecasts_OH for forecasts_OH in found if forecasts_OH is not None]
+    return np.mean(kept, axis=0) if kept else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rival:
     """The best trial so far: its losses_SO, and the spread of scores between seeds."""

@@ -23,16 +23,17 @@ def advice(
 ) -> Advice:
     """Advice when the answer sits at a limit, or when `closed_by` cut the search short."""
     reasons, warnings = [], []
+    fewest, most = prepared.study.space.cells
     if bound.hit:
         reasons.append(
             f"{size_in_words(cells)} is at or next to the largest network that the bound allows"
             f" (rule {bound.rule}, alpha {bound.alpha:g}): a larger one might do better; a smaller"
             " --alpha or more data would let it."
         )
-    elif max(cells) >= prepared.study.space.cells[1]:
+    elif fewest < most <= max(cells):  # a size that was fixed is what was asked for
         warnings.append(
-            f"the answer has the most cells the space allows ({prepared.study.space.cells[1]} in"
-            " a layer): widen --cells to see whether more would help"
+            f"the answer has the most cells the space allows ({most} in a layer): widen --cells to"
+            " see whether more would help"
         )
     if closed_by:
         budget = prepared.study.budget.trials

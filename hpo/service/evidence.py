@@ -13,11 +13,11 @@ from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared, truth
 from hpo.errors import DataError, StudyFailed
 from hpo.fitting.pool import Failure, Job
-from hpo.search.outcome import NetworkRecord
+from hpo.search.outcome import NetworkRecord, mean_forecast
 from hpo.service import results, studies
 from hpo.service.database import Database
-from hpo.service.executor import Asked, prepare_asked
 from hpo.service.final_race import FinalRace
+from hpo.service.preparing import prepared_of
 from hpo.service.shown import TrialShown, shown_trials
 from hpo.sizing.race import Entrant, run_race
 from hpo.sizing.verdict import Judgement, best_per_size
@@ -132,18 +132,6 @@ def evidence_of(database: Database, name: str) -> Evidence:
     )
 
 
-def prepared_of(database: Database, stored: studies.Stored) -> Prepared:
-    """The study's data, made ready as its workers had them. Raises DataError, UnknownStudy."""
-    return prepare_asked(
-        Asked(
-            spec=stored.spec,
-            engine=stored.engine,
-            data=studies.data_of(database, stored.name),
-            data_fingerprint=stored.data_fingerprint,
-        )
-    )
-
-
 def _train_nothing(jobs: Sequence[Job]) -> dict[Job, NetworkRecord | Failure]:
     """Of a race that is over every network is recorded that could be trained."""
     return {job: Diverged("it could not be trained") for job in jobs}
@@ -219,13 +207,7 @@ def _on_test(
 
 
 def _mean_forecast(race: FinalRace, records: Records, fold: Fold) -> ForecastsShown | None:
-    kept = [
-        record.forecasts_OH
-        for (number, _), record in sorted(records.items())
-        if number == fold.number and record.forecasts_OH is not None
-    ]
-    if not kept:
+    mean_OH = mean_forecast(records, fold.number, race.fresh)
+    if mean_OH is None:
         return None
-    return ForecastsShown(
-        fold=fold, truth_OH=truth(race.prepared, fold), network_OH=np.mean(kept, axis=0)
-    )
+    return ForecastsShown(fold=fold, truth_OH=truth(race.prepared, fold), network_OH=mean_OH)

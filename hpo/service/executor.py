@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hpo.data.benchmarks import BenchmarkErrors, forecast_benchmarks
-from hpo.data.prepare import Prepared, prepare
-from hpo.errors import DataError
+from hpo.data.prepare import Prepared
 from hpo.fitting.fit import Fitted
 from hpo.fitting.pool import Failure, Job, OnSaved, Pool, Result
 from hpo.search.objective import record_of
 from hpo.search.outcome import NetworkRecord
-from hpo.service.study_data import StudyData, load
+from hpo.service.preparing import prepare_stored
+from hpo.service.study_data import StudyData
 from hpo.sizing.bound import largest_equal_cells
 from hpo.spec.study import Study
 from hpo.training.engine import Engines
@@ -116,7 +116,7 @@ class InProcess:
     def begin(self, asked: Asked, go_on: GoOn = always) -> Begun:  # noqa: ARG002  not interrupted
         """See `Executor.begin`."""
         self.close()
-        prepared = prepare_asked(asked)
+        prepared = prepare_stored(asked.spec, asked.data, asked.data_fingerprint)
         engines = Engines(asked.engine, asked.spec.training.device)
         device = engines.device(_widest(prepared))
         threads = engines.threads(self._threads)
@@ -149,20 +149,6 @@ class InProcess:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
-
-
-def prepare_asked(asked: Asked) -> Prepared:
-    """The data of a study made ready. Raises DataError for data that are not those submitted."""
-    from hpo.data.checking import check
-
-    panel = check(load(asked.data, asked.spec.data), asked.spec.data)
-    if panel.fingerprint != asked.data_fingerprint:
-        raise DataError(
-            f"the data of {asked.spec.name} are not those that were submitted",
-            remedy="give this worker the file that was submitted, and the versions of hpo, pandas"
-            " and pyarrow that it was submitted with",
-        )
-    return prepare(asked.spec, panel)
 
 
 def _widest(prepared: Prepared) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from hpo.search.space import fixed_or_first
 from hpo.service import studies
@@ -87,7 +87,7 @@ def _shown(trial: FrozenTrial, slot: Any, space: Space) -> TrialShown:
     facts, params = trial.user_attrs[FACTS], trial.params
     return TrialShown(
         number=trial.number,
-        ending=_ENDINGS.get(slot["outcome"], "failed") if slot["state"] == "ended" else "running",
+        ending=_ending(trial, slot),
         cells=tuple(facts["cells"]),
         weights=facts["weights"],
         learning_rate=params["learning_rate"],
@@ -100,6 +100,13 @@ def _shown(trial: FrozenTrial, slot: Any, space: Space) -> TrialShown:
         reason=slot["reason"] or "",
         worker=slot["worker"] or "",
     )
+
+
+def _ending(trial: FrozenTrial, slot: Any) -> Ending:
+    """The slots of a study that was cancelled stay as they are; its trials failed."""
+    if slot["state"] == "ended":
+        return _ENDINGS.get(slot["outcome"], "failed")
+    return "failed" if trial.state == TrialState.FAIL else "running"
 
 
 _ENDINGS: dict[str, Ending] = {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ _ON_PAGE = {  # what a page shows in its own colours, light or dark
     LAYERS[3]: "--more",
 }
 WIDE_IN, NARROW_IN = 7.4, 3.7
+SCREEN_DPI = 96
 
 Draw = Callable[[Figure], None]
 
@@ -61,6 +62,18 @@ class Drawn:
         narrow = self._svg(Size(width=NARROW_IN, height=self.narrow), "narrow")
         return f"{wide}\n{narrow}"
 
+    def small(self) -> str:
+        """One SVG element for a card, in the colours and fonts of the page."""
+        return self._svg(Size(width=NARROW_IN, height=self.narrow), "small")
+
+    def figure(self) -> "Picture":
+        """It as a figure of matplotlib: a notebook shows it, `savefig` writes it."""
+        with _style(f"hpo-{self.name}", text="path"):
+            figure = Picture(figsize=(WIDE_IN, self.height), layout="constrained", facecolor="w")
+            self.draw(figure)
+            figure.draw_without_rendering()  # while its style is in force
+        return figure
+
     def save(self, folder: Path) -> list[Path]:
         """Write NAME.png and NAME.svg; their paths."""
         paths = [folder / f"{self.name}.{kind}" for kind in ("png", "svg")]
@@ -83,6 +96,17 @@ class Drawn:
                 drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
             )
         return _for_page(drawn.getvalue(), self.alt, place)
+
+
+class Picture(Figure):
+    """A figure that a notebook shows by itself, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        """Twice as fine as it is shown, for screens that can show it."""
+        drawn, (width, height) = BytesIO(), self.get_size_inches()
+        self.savefig(drawn, format="png", dpi=2 * SCREEN_DPI)
+        shown = {"width": float(width * SCREEN_DPI), "height": float(height * SCREEN_DPI)}
+        return drawn.getvalue(), shown
 
 
 @contextmanager

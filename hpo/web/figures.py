@@ -3,7 +3,7 @@
 Shapes: O origins, H horizon, N residuals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import isfinite, log2
 from typing import Any
@@ -101,11 +101,11 @@ def _draw_size_curve(evidence: Evidence, figure: Figure) -> None:
         sum(answer.cells or ()), answer.score or np.nan, "*", color=INK, markersize=12, lw=0,
         label="recommended", zorder=6,
     )  # fmt: skip
-    _scale_sizes(axes, sorted({s.cells_in_all for s in evidence.sizes}))
-    _draw_benchmark(axes, evidence)
+    scale_sizes(axes, sorted({s.cells_in_all for s in evidence.sizes}))
+    draw_benchmark(axes, answer.benchmarks, answer.best_benchmark or "")
     _draw_bound(axes, evidence)
     axes.set(xlabel="cells of all layers together", ylabel=f"{METRICS[answer.metric]} on the folds")
-    _legend_above(axes)
+    legend_above(axes)
 
 
 def _draw_layers(axes: Axes, sizes: Sequence[SizeShown], layers: int) -> None:
@@ -129,7 +129,7 @@ def _draw_layers(axes: Axes, sizes: Sequence[SizeShown], layers: int) -> None:
     )
 
 
-def _scale_sizes(axes: Axes, cells: Sequence[int]) -> None:
+def scale_sizes(axes: Axes, cells: Sequence[int]) -> None:
     """A scale of doublings, with ticks at sizes that were tried."""
     axes.set_xscale("log", base=2)
     axes.set_xlim(cells[0] / 1.25, cells[-1] * 1.25)
@@ -172,14 +172,13 @@ def _draw_bound(axes: Axes, evidence: Evidence) -> None:
     )
 
 
-def _draw_benchmark(axes: Axes, evidence: Evidence) -> None:
+def draw_benchmark(axes: Axes, scores: Mapping[str, float], best: str) -> None:
     """The best benchmark as a line, or an arrow where it is far from all networks."""
-    answer = evidence.answer
-    score = answer.benchmarks.get(answer.best_benchmark or "")
+    score = scores.get(best)
     if score is None:
         return
     low, high = axes.get_ylim()
-    words = f"{benchmark_name(answer.best_benchmark or '')} {score:.4g}"
+    words = f"{benchmark_name(best)} {score:.4g}"
     if not low - REACH * (high - low) <= score <= high + REACH * (high - low):
         place, arrow = ((1, 0.88), "↑") if score > high else ((1, 0.08), "↓")
         axes.annotate(
@@ -259,7 +258,7 @@ def _draw_alpha_path(path: Sequence[AlphaPhase], figure: Figure) -> None:
     below.set(xlabel="phase of the search", ylabel="gap")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     below.margins(x=0.12, y=0.2)
-    _legend_above(below)
+    legend_above(below)
 
 
 def _fit(evidence: Evidence) -> Drawn:
@@ -286,9 +285,9 @@ def _draw_fit(sizes: Sequence[SizeShown], figure: Figure) -> None:
         axes.plot(
             x, [s.train_loss for s in line], **look, ls=":", mfc="none", label=f"{name}: training"
         )
-    _scale_sizes(axes, sorted({s.cells_in_all for s in sizes}))
+    scale_sizes(axes, sorted({s.cells_in_all for s in sizes}))
     axes.set(xlabel="cells of all layers together", ylabel="mean loss, as trained")
-    _legend_above(axes)
+    legend_above(axes)
 
 
 def _residuals(checks: Checks) -> Drawn:
@@ -311,7 +310,7 @@ def _draw_residuals(checks: Checks, figure: Figure) -> None:
     reach = max(0.5, 1.15 * float(np.abs(checks.autocorrelation_K).max()), 1.3 * checks.band)
     axes.set(xlabel="lag, steps", ylabel="autocorrelation", ylim=(-reach, reach))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_above(axes)
+    legend_above(axes)
 
 
 def _importance(shares: dict[str, float] | None) -> Drawn | None:
@@ -342,7 +341,7 @@ def _draw_importance(shares: dict[str, float], figure: Figure) -> None:
     axes.set_xticks([])
 
 
-def _legend_above(axes: Axes) -> None:
+def legend_above(axes: Axes) -> None:
     """Above the axes, in rows that fit the width."""
     handles, labels = axes.get_legend_handles_labels()
     is_narrow = axes.get_figure(root=True).get_figwidth() <= NARROW_IN  # type: ignore[union-attr]

@@ -70,7 +70,7 @@ def render(evidence: Evidence) -> str:
         answer=answer,
         question=evidence.spec.question,
         headline=headline(answer),
-        numbers=_numbers(answer),
+        numbers=numbers_of(answer),
         missing=evidence.missing,
         css=Markup(style),
         version=version("hpo"),
@@ -116,8 +116,8 @@ def _writing(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _numbers(answer: Answer) -> list[Number]:
-    """Size, error on the folds, error on the test span."""
+def numbers_of(answer: Answer) -> list[Number]:
+    """Of a study that is done: size, error on the folds, error on the test span."""
     low, high = answer.cells_tied or (0, 0)
     tied = (
         f"as good: {low:,} to {high:,} cells in all" if low < high else "no other size is as good"

@@ -100,7 +100,7 @@ def _opening(server: Any, host: str, tokens: Tokens) -> str:
 
 
 def _hear_signals() -> list[int]:
-    """From now on SIGINT and SIGTERM end the process; waitress answers first what it has begun."""
+    """From now on SIGINT and SIGTERM end the process, in waitress after its present answers."""
     heard: list[int] = []
 
     def end(number: int, _: FrameType | None) -> None:

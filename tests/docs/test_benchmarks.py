@@ -267,3 +267,12 @@ def test_choices_of_the_preprocessing_are_compared_on_single_series_and_panels(
     assert never["choice"] == "anchor"
     assert never["single_ratio"] > 1
     assert never["panel_ratio"] > 1
+
+
+def test_intervals_are_measured_on_folds_and_test_spans() -> None:
+    found = benchmark("intervals", "--threads", "1")
+    [row] = found["rows"]
+    assert (row["study"], row["horizon"], row["test_values"]) == ("airline", 1, 15)
+    for share in ("folds", "folds_forward", "test"):
+        assert 0 < row[share] <= 1
+        assert found["mean"][share] == found["pooled"][share] == pytest.approx(row[share])

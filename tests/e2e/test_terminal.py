@@ -1,24 +1,32 @@
-"""Help, and the live bar on a terminal."""
+"""Help, and what is drawn on a terminal."""
 
 import os
-import pty
+import re
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
 from typing import TextIO
 
 import pytest
 
 from hpo.cli import app
-from hpo.screen import ProgressDisplay, wrap
-from hpo.service.status import Progress
-from hpo.spec.answer import TrialCounts
+from hpo.live.display import Display
+from hpo.screen import wrap
 from hpo.spec.options import options
+from tests.commands import Cli
+from tests.e2e.conftest import ASKED, Answered
+from tests.terminals import COLOUR, Terminal
+from tests.unit.live.snapshots import snapshot
+from tests.waiting import eventually
 
 STUDY_COMMANDS = ("run", "submit", "check", "benchmark")
 LIFE = ("pause", "resume", "stop", "cancel")
+MODEL_COMMANDS = ("export", "predict")
 ALONE = ("work", "bound", "status", "answer", "report", "delete", "db", "dashboard")
-COMMANDS = (*STUDY_COMMANDS, *ALONE, *LIFE)
+COMMANDS = (*STUDY_COMMANDS, *ALONE, *LIFE, *MODEL_COMMANDS)
 HEAVY = {"torch", "optuna", "pandas", "sqlalchemy", "statsforecast", "scipy", "pyarrow", "numpy"}
 HELP = """
 import sys
@@ -73,82 +81,151 @@ def test_every_command_is_tried_here() -> None:
 
 
 @pytest.fixture
-def terminal() -> Iterator[tuple[int, TextIO]]:
-    """A pseudo-terminal of 80 columns: the reading end and the stream a program writes to."""
-    import fcntl
-    import struct
-    import termios
-
-    reading, writing = pty.openpty()
-    fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    with os.fdopen(writing, "w", encoding="utf-8") as stream:
-        yield reading, stream
-    os.close(reading)
-
-
-def progress(ended: int) -> Progress:
-    return Progress(
-        state="running",
-        benchmarked=True,
-        trials=TrialCounts(complete=ended),
-        running=1,
-        waiting=1000 - ended,
-        skipped=0,
-        networks=ended * 12,
-        best_score=0.31249,
-        judging=False,
-    )
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Terminal, TextIO]]:
+    """A terminal of 80 columns and 30 rows, and the stream a program writes to it."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        Terminal(80, 30) as terminal,
+        os.fdopen(os.dup(terminal.writing), "w", encoding="utf-8") as stream,
+    ):
+        stream.write("what was there\n")
+        stream.flush()
+        yield terminal, stream
 
 
-def lines_on(screen: bytes) -> list[str]:
-    """What a terminal shows after these bytes: cursor up, erase line, carriage return, line end."""
-    import re
-
-    lines, at = [""], 0
-    for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", screen.decode()):
-        if piece == "\n":
-            at += 1
-            lines += [""] * (at + 1 - len(lines))
-        elif piece.startswith("\x1b["):
-            if piece.endswith("A"):
-                at -= int(piece[2:-1] or 1)
-            elif piece == "\x1b[2K":
-                lines[at] = ""
-        elif piece != "\r":
-            lines[at] += piece
-    return lines
-
-
-def drawn(reading: int, size: int = 1 << 16) -> bytes:
-    os.set_blocking(reading, False)
-    found = b""
-    while True:
-        try:
-            found += os.read(reading, size)
-        except BlockingIOError:
-            return found
-
-
-def test_the_bar_is_one_line_and_gone_at_the_end(
-    terminal: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+def test_a_view_is_drawn_in_its_place_and_leaves_nothing_behind(
+    screen: tuple[Terminal, TextIO],
 ) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("COLUMNS", raising=False)
-    reading, stream = terminal
-    display = ProgressDisplay(stream, 1000, finals=72)
-    for ended in range(1, 500, 100):
-        display.show(progress(ended))
-        assert display.bar is not None
-        display.bar.refresh()
-    shown = drawn(reading)
-    [line] = [line for line in lines_on(shown) if line.strip()]
-    assert "401 of 1000 trials, 4,812 networks, " in line
-    assert "best 0.3125, about " in line
+    terminal, stream = screen
+    display = Display(stream)
+    for ended in (4, 8, 12):
+        display.show(snapshot(ended))
+        assert terminal.lines[0] == "what was there"
+        assert terminal.text.count("Trials ") == 1
+    assert "12 of at most 60 trials (12 complete)" in terminal.text
+    assert any(line.startswith("Sizes  ") for line in terminal.lines)
+    assert COLOUR.search(terminal.fed)
+    display.show(snapshot(12, sizes=[], trying=[]))
+    assert terminal.lines[-1].startswith("Time  "), "a view of fewer lines covers the longer one"
     display.close()
     display.close()
-    after = shown + drawn(reading)
-    assert not any(line.strip() for line in lines_on(after))
-    assert after.rfind(b"\x1b[?25h") > after.rfind(b"\x1b[?25l"), "the cursor is back"
+    assert terminal.lines == ["what was there"]
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60, 40])
+def test_no_line_of_a_view_is_broken_by_the_terminal(
+    columns: int, screen: tuple[Terminal, TextIO]
+) -> None:
+    terminal, stream = screen
+    terminal.resize(columns, 50)
+    display = Display(stream)
+    display.show(snapshot())
+    assert len(terminal.lines) < 30
+    assert max(map(len, terminal.lines)) < columns
+    terminal.resize(60, 50)
+    display.show(snapshot(16))
+    assert "16 of at most 60 trials" in terminal.text
+    assert terminal.text.count("Trials ") == 1
+    display.close()
+    assert terminal.lines == ["what was there"]
+
+
+def test_a_view_is_cut_where_the_terminal_is_low(screen: tuple[Terminal, TextIO]) -> None:
+    terminal, stream = screen
+    terminal.resize(80, 6)
+    display = Display(stream)
+    for ended in range(4):
+        display.show(snapshot(ended))
+    assert len(terminal.lines) <= 6
+    assert terminal.text.count("Study  ") == 1
+
+
+def test_without_colours_a_view_has_no_colours(
+    screen: tuple[Terminal, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal, stream = screen
+    Display(stream).show(snapshot())
+    assert "Sizes  " in terminal.text
+    assert not COLOUR.search(terminal.fed)
+
+
+def test_a_terminal_that_cannot_draw_gets_calm_lines(
+    screen: tuple[Terminal, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    terminal, stream = screen
+    told_s = iter(range(0, 1000, 10))
+    display = Display(stream, clock=lambda: float(next(told_s)))
+    for ended in (4, 8):
+        display.show(snapshot(ended))
+    assert b"\x1b" not in terminal.fed
+    assert any("4 of at most 60 trials" in line for line in terminal.lines)
+
+
+def running(terminal: Terminal, cli: Cli, sales_csv: Path, **environment: str) -> Popen[bytes]:
+    """A run of long trainings on this terminal, once its view is drawn."""
+    budget = ("--trials", "4", "--folds", "2", "--seeds", "1", "--cells", "2:6")
+    slow = ("--threads", "1", "--max-steps", "300000", "--patience", "1000000")
+    words = cli.argv("run", sales_csv, *ASKED, *budget, *slow, "--storage", cli.storage)
+    started = terminal.start(words, cwd=cli.folder, **environment)
+    eventually(lambda: "Trying  " in terminal.text, within_s=60)
+    return started
+
+
+@pytest.mark.timeout(200)
+def test_ctrl_c_takes_the_view_back_and_says_what_is_kept(cli: Cli, sales_csv: Path) -> None:
+    with Terminal(80, 30) as terminal:
+        run = running(terminal, cli, sales_csv)
+        try:
+            [named] = [line for line in terminal.lines if "a new study in" in line]
+            study = named.split()[1].rstrip(":")
+            with Terminal(100, 30) as other:
+                words = cli.argv("status", study, "--watch", "--storage", cli.storage)
+                watch = other.start(words, cwd=cli.folder)
+                eventually(lambda: "Trying  " in other.text, within_s=60)
+                assert "stage 2 of 4, search; 1 worker" in other.text
+                other.press(b"\x03")
+                assert watch.wait(30) == 130
+                assert other.lines == ["hpo: no longer watched; what works on it goes on"]
+            terminal.press(b"\x03")
+            assert run.wait(30) == 130
+        finally:
+            run.kill()
+        local_modes = termios.tcgetattr(terminal.reading)[3]
+        assert not local_modes & termios.NOFLSH, "the terminal is as it was"
+        said = terminal.text
+        assert [word for word in ("Trying", "Networks", "Time  ") if word in said] == []
+        assert re.search(
+            r"Benchmarks  MASE: .*\n( .*\n)*hpo: .*: interrupted; [0-3] of 4 trials", said
+        )
+
+
+def test_json_and_watch_do_not_go_together(answered: Answered) -> None:
+    ended = answered("status", "--watch", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "hpo: --json prints one object and ends; leave out it or --watch\n"
+
+
+def test_to_watch_what_has_ended_is_to_be_told_so(answered: Answered) -> None:
+    for words in (("status", "told", "--watch"), ("status", "--watch")):
+        ended = answered(*words)
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.startswith("told  done  3 of 3 trials (")
+    assert answered("status", "gone", "--watch").code == 2
+
+
+def test_the_answer_stands_out_on_a_terminal_alone(answered: Answered) -> None:
+    words = [sys.executable, "-m", "hpo", "answer", "told", "--storage", answered.storage]
+    plain = answered("answer", "told").out
+    assert "\x1b" not in plain
+    for no_color, is_bold in (("", True), ("1", False)):
+        with Terminal(100, 60) as terminal:
+            assert terminal.start(words, NO_COLOR=no_color).wait(60) == 0
+            assert terminal.text.split() == plain.split()
+            assert bool(COLOUR.search(terminal.fed)) == is_bold
 
 
 def test_long_lines_hang_under_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,11 +52,14 @@ def test_imports_go_one_way() -> None:
         "hpo",
         "hpo.cli",
         "hpo.study_commands",
+        "hpo.model_commands",
+        "hpo.export.model",
         "hpo.service.status",
         "hpo.spec.toml",
         "hpo.sizing.bound",
         "hpo.data.prepare",
         "hpo.api",
+        "hpo.forecaster",
     ],
 )
 def test_torch_is_not_loaded_before_it_is_needed(module: str, tmp_path: Path) -> None:

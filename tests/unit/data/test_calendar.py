@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hpo.data.calendar import find_step, frequency, positions, read_times, times_at
+from hpo.data.calendar import (
+    Step,
+    find_step,
+    following,
+    frequency,
+    positions,
+    read_times,
+    steps_between,
+    times_at,
+)
 from hpo.errors import DataError
 
 
@@ -143,3 +152,34 @@ def test_the_steps_between_two_series_do_not_count() -> None:
     hours = np.arange(5).astype("datetime64[h]").astype("datetime64[s]")
     times = np.concatenate([hours, hours + np.timedelta64(400, "D")])
     assert frequency(times, np.array([0, 5, 10])) == ("h", 24)
+
+
+@pytest.mark.parametrize("alias", ["YS", "QS", "MS", "ME", "W-MON", "D", "B", "h", "15min", "s"])
+def test_times_go_on_after_the_last_and_steps_are_counted_both_ways(alias: str) -> None:
+    times = pd.date_range("2001-01-01", periods=60, freq=alias).to_numpy().astype("datetime64[s]")
+    known, later = times[:50], times[50:]
+    step = find_step(known, np.array([0, 50]))
+    assert step is not None
+    assert (following(known, 10, step) == later).all()
+    ahead = steps_between(np.repeat(known[:1], 10), later, step)
+    back = steps_between(later, np.repeat(known[:1], 10), step)
+    assert ahead is not None
+    assert back is not None
+    assert ahead.tolist() == (-back).tolist() == list(range(50, 60))
+
+
+def test_months_keep_their_day_where_they_have_it() -> None:
+    days = np.array(["2023-12-30T06", "2024-01-30T06"], dtype="datetime64[s]")
+    step = find_step(days, np.array([0, 2]))
+    assert step is not None
+    ahead = following(days, 2, step).astype("datetime64[h]").astype(str).tolist()
+    assert ahead == ["2024-02-29T06", "2024-03-30T06"]
+
+
+def test_times_between_two_steps_are_no_whole_number_of_them() -> None:
+    months = np.array(["2024-01", "2024-02"], dtype="datetime64[s]")
+    quarter = Step(alias="Q", season=4, unit="month", size=3)
+    assert steps_between(months[:1], months[1:], quarter) is None
+    hour = Step(alias="h", season=24, unit="second", size=3600)
+    half = months[:1] + np.timedelta64(1800, "s")
+    assert steps_between(months[:1], half, hour) is None

@@ -231,3 +231,26 @@ def test_one_straight_line_does_not_decide_the_log_of_a_panel() -> None:
     walks = [np.exp(np.cumsum(0.05 * _noise(100))) for _ in range(20)]
     assert line < 0 < sum(log_gain(y_R, 1) for y_R in walks)
     assert line + sum(log_gain(y_R, 1) for y_R in walks) > 0
+
+
+@pytest.mark.parametrize("steps", ["none", "log", "log+deseasonalise+difference"])
+def test_a_scaled_target_is_a_forecast_turned_back_undone(steps: str) -> None:
+    panel = panel_of(wave(60, trend=0.1), 100 * wave(48), season=12)
+    transform = fit(panel, panel.starts_S[1:], steps)
+    rows_OH, series_O = np.array([[57, 58, 59], [100, 107, 130]]), np.array([0, 1])
+    scaled_OH = np.random.default_rng(0).normal(size=(2, 3))
+    y_OH = transform.invert(scaled_OH, rows_OH, series_O)
+    np.testing.assert_allclose(transform.scaled_target(y_OH, rows_OH, series_O), scaled_OH)
+    known_OH = np.array([[3, 4], [70, 71]])
+    found_OH = transform.scaled_target(panel.values_RF[known_OH, 0], known_OH, series_O)
+    np.testing.assert_allclose(found_OH, transform.apply(panel)[known_OH, 0], atol=1e-5)
+
+
+def test_a_transform_of_some_series_scales_them_as_the_whole_does() -> None:
+    panel = panel_of(wave(60), 100 * wave(48), 7 * wave(50, trend=0.1), season=12)
+    transform = fit(panel, panel.starts_S[1:], "log+deseasonalise")
+    part = panel_of(panel.values_RF[108 + 5 :, 0], panel.values_RF[60 + 7 : 108, 0], season=12)
+    starts_S = part.starts_S[:-1] - np.array([5, 7])
+    some = transform.for_series(np.array([2, 1]), starts_S).apply(part)
+    whole = transform.apply(panel)
+    np.testing.assert_array_equal(some, np.concatenate([whole[113:], whole[67:108]]))

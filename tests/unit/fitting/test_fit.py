@@ -75,7 +75,7 @@ def test_the_state_of_another_network_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ENGINES)
 def test_the_valid_loss_is_the_trained_loss_on_the_folds_scored_windows(name: str) -> None:
     fitted, fold = fit(name), PREPARED.folds[0]
-    scored = Material(PREPARED).part(fold, CANDIDATE.lookback, watched=True).scored
+    scored = Material(PREPARED).scored(fold, CANDIDATE.lookback)
     ends_N = scored.starts_N + scored.lookback - 1
     np.testing.assert_array_equal(ends_N, fold.origins_O)
     shape = shape_of(PREPARED, CANDIDATE)

@@ -1,0 +1,40 @@
+"""What a study that is done recommends, read from the database: its network and its forecasts."""
+
+from hpo.errors import UsageError
+from hpo.export.making import Recommended
+from hpo.search.outcome import mean_forecast
+from hpo.service import results, studies
+from hpo.service.database import Database
+from hpo.service.preparing import prepared_of
+
+
+def recommended(database: Database, name: str) -> Recommended:
+    """The recommended network of a study with all that a model of it is made of.
+
+    Raises UnknownStudy, UsageError for a study without an answer or with one of an earlier hpo,
+    DataError for data that are not here.
+    """
+    stored = studies.find(database, name)
+    answer = stored.answer
+    if answer is None:
+        raise UsageError(
+            f"the study {name!r} is {stored.state}: it recommends no network yet",
+            remedy=f"hpo status {name} tells how far it is",
+        )
+    if answer.trial is None or answer.steps is None:
+        raise UsageError(
+            f"the answer of {name!r} is of hpo {stored.versions['hpo']}, which did not keep what a"
+            " model is made of",
+            remedy="run the study again, under another --name or in another --storage",
+        )
+    prepared = prepared_of(database, stored)
+    records = results.networks_of(database, name, [answer.trial]).get(answer.trial, {})
+    seeds = stored.spec.validation.seeds
+    folds = (*prepared.folds, prepared.test)
+    means = {f.number: mean_forecast(records, f.number, range(seeds, 2 * seeds)) for f in folds}
+    return Recommended(
+        answer=answer,
+        engine=stored.engine,
+        prepared=prepared,
+        forecasts={number: mean_OH for number, mean_OH in means.items() if mean_OH is not None},
+    )
