@@ -205,9 +205,10 @@ def test_an_upload_that_is_wrong_is_told_as_check_tells_it(
 
 
 def test_an_upload_that_is_too_large_is_refused(client: FlaskClient) -> None:
-    status, page = upload(client, TOML.format("sales.csv"), b"x" * 2**24)
-    assert status == 413
-    assert "at most 16 MiB" in page
+    form = "multipart/form-data; boundary=part"
+    sent = client.post("/new", data=b"x" * (2**24 + 1), content_type=form, headers=AS_ADMIN)
+    assert sent.status_code == 413
+    assert "at most 16 MiB" in sent.text
 
 
 def test_an_upload_of_another_study_of_the_same_name_is_refused(
