@@ -242,7 +242,7 @@ WRONG_WORDS = {
     "check data.xls --target a": "cannot tell what 'data.xls' is",
     "check gone.toml": "No such file",
     "check good.csv --target sales --time sales": "'sales' is named twice",
-    "chekc good.csv": 'Did you mean "check"?',
+    "chekc good.csv": "did you mean 'check'?",
     "bound": "--samples is missing",
     "bound --samples x": "--samples 'x' must be a whole number",
     "bound --samples 10 --alpha 0": "alpha=0.0",
