@@ -20,9 +20,9 @@ from rich.progress import track
 from study_runs import run_here
 from telling import table_of, tell
 
-from hpo import api
 from hpo.data.question import ask
 from hpo.export.intervals import DEFAULT_LEVEL, errors_of, half_widths, measure
+from hpo.handle import opened
 from hpo.service import studies
 from hpo.service.recommended import recommended
 
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 def row_of(url: str, name: str) -> Row:
     """What the intervals of a study's recommended network held."""
-    with api.opened(url, create=False) as database:
+    with opened(url, create=False) as database:
         found = recommended(database, name)
     prepared, test = found.prepared, found.prepared.test
     per_fold = [errors_of(prepared, f, found.forecasts[f.number]) for f in prepared.folds]
@@ -89,7 +89,7 @@ def answered(names: Sequence[str], storage: str, *, quick: bool, threads: int) -
     with tempfile.TemporaryDirectory() as folder:
         url = storage or f"sqlite:///{folder}/studies.db"
         for name in names:
-            with api.opened(url) as database:
+            with opened(url) as database:
                 stored = studies.find_or_none(database, name)
             if stored is None or stored.answer is None:
                 question = ask(STUDIES / f"{name}.toml", QUICK[name] if quick else {})

@@ -23,11 +23,11 @@ from study_runs import run_here
 from telling import tell
 from time_shares import MAIN, TimeShares, replace_everywhere
 
-from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
 from hpo.data.question import ask
 from hpo.fitting.fit import fit_network
 from hpo.fitting.pool import Pool
+from hpo.handle import opened
 from hpo.search.objective import run_trials
 from hpo.search.suggestion import suggest_together
 from hpo.service import claims, conclusion, registry, results, studies, taking, trials
@@ -115,7 +115,7 @@ def run_study(source: str, overrides: dict[str, Any], threads: int) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/profile.db"
         run_here(question, url, threads=threads)
-        with api.opened(url, create=False) as database:
+        with opened(url, create=False) as database:
             networks = results.count_networks(database, study.name)
     return {
         "study": study.name,

@@ -12,10 +12,10 @@ from rival_work import Found
 from study_runs import run_here
 
 import hpo
-from hpo import api
 from hpo.data.metrics import losses
 from hpo.data.prepare import truth
 from hpo.data.question import Question
+from hpo.handle import opened
 from hpo.service.results import networks_of
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ def search(question: Question, threads: int) -> tuple[Found, float]:
 def _forecast(question: Question, url: str) -> Floats:
     """The mean forecast of the refits, float64 (O, H)."""
     test = question.prepared.test.number
-    with api.opened(url) as database:
+    with opened(url) as database:
         recorded = networks_of(database, question.study.name)
     refits = [n for of_trial in recorded.values() for n in of_trial.values() if n.fold == test]
     forecasts = [n.forecasts_OH for n in refits if n.forecasts_OH is not None]

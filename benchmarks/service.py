@@ -38,6 +38,7 @@ from telling import cell, table_of, tell
 from hpo import api
 from hpo.data.benchmarks import forecast_benchmarks
 from hpo.data.question import ask
+from hpo.handle import opened
 from hpo.service import results
 from hpo.service.claims import Settlement, settle
 from hpo.service.taking import take
@@ -89,7 +90,7 @@ def start_hpo(url: str, case: Case) -> list[subprocess.Popen[str]]:
     frame = pd.DataFrame({"y": 10 + np.sin(np.arange(80) * np.pi / 2)})
     question = ask(frame, STUDY | {"budget.trials": case.trials}, name=NAME)
     api.submit_question(question, storage=url)
-    with api.opened(url) as database:
+    with opened(url) as database:
         [claim] = take(database, NAME, "benchmark")
         results.record_benchmarks(database, claim, forecast_benchmarks(question.prepared))
         settle(database, [Settlement(claim=claim, outcome="complete")], benchmark_warnings="[]")

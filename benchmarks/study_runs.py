@@ -6,6 +6,7 @@ import threading
 
 from hpo import api
 from hpo.data.question import Question
+from hpo.handle import opened
 from hpo.service.executor import InProcess
 from hpo.service.work import Worker
 from hpo.spec.answer import Answer
@@ -20,7 +21,7 @@ def answer_of(question: Question, *, threads: int) -> Answer:
 def run_here(question: Question, url: str, *, threads: int) -> Answer:
     """Submit the study to the database and serve it until it is done, or end the program."""
     study = api.submit_question(question, storage=url)
-    with api.opened(url) as database:
+    with opened(url) as database:
         Worker(
             database,
             InProcess(threads=threads),

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.api import StudyHandle, check, launch, open_study, run, submit, work
+    from hpo.api import check, launch, open_study, run, submit, work
     from hpo.export.model import Model, load
     from hpo.forecaster import LSTMForecaster
+    from hpo.handle import StudyHandle
     from hpo.spec.answer import Answer
     from hpo.spec.study import Study
 
@@ -30,7 +31,7 @@ _HOMES = {
     "LSTMForecaster": "hpo.forecaster",
     "Model": "hpo.export.model",
     "Study": "hpo.spec.study",
-    "StudyHandle": "hpo.api",
+    "StudyHandle": "hpo.handle",
     "check": "hpo.api",
     "launch": "hpo.api",
     "load": "hpo.export.model",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from hpo import api
 from hpo.data.question import ask
 from hpo.errors import UsageError
+from hpo.handle import StudyHandle
 from hpo.spec.options import from_keywords
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LSTMForecaster:
     """
 
     answer_: "Answer"
-    study_: api.StudyHandle
+    study_: StudyHandle
     model_: "Model"
     layers_: int
     cells_: tuple[int, ...]

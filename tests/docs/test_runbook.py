@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hpo import api, events
 from hpo.cli import app
+from hpo.handle import opened
 from hpo.service import batch, claims, failures, metrics, study_data, supervisor, work
 from hpo.spec.answer import State
 from hpo.web import attempts, tokens
@@ -88,18 +89,18 @@ def test_the_backup_of_a_database_in_use_is_whole(tmp_path: Path) -> None:
     command, target = words[2].split()
     assert command == ".backup"  # sqlite3's command line does it like this:
     used, copy = sqlite3.connect(tmp_path / "hpo.db"), sqlite3.connect(tmp_path / target)
-    with api.opened(url):
+    with opened(url):
         used.backup(copy)
     used.close()
     copy.close()
     copied = f"sqlite:///{tmp_path / target}"
-    with api.opened(copied, create=False) as restored, restored.transaction() as connection:
+    with opened(copied, create=False) as restored, restored.transaction() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM hpo_study")).scalar_one() == 1
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_is_answered(query: str, database_url: str) -> None:
-    with api.opened(database_url) as database, database.transaction() as connection:
+    with opened(database_url) as database, database.transaction() as connection:
         assert connection.execute(sa.text(query)).all() == []
 
 

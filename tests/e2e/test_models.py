@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 import hpo
-from hpo import api
 from hpo.errors import UsageError
 from hpo.export.making import contents_of
 from hpo.export.model import Model
 from hpo.export.refit import refit
+from hpo.handle import opened
 from hpo.service.recommended import recommended
 from hpo.training.engine import Engines, native_is_available
 from tests.e2e.conftest import Answered, hpo_in_process
@@ -138,7 +138,7 @@ def test_its_readme_says_what_it_is_and_how_sure(model: Path, answered: Answered
 
 
 def test_refits_before_the_test_span_forecast_what_the_study_recorded(answered: Answered) -> None:
-    with api.opened(answered.storage, create=False) as database:
+    with opened(answered.storage, create=False) as database:
         found = recommended(database, "told")
     prepared, test = found.prepared, found.prepared.test
     ensemble = refit(

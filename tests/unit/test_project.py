@@ -59,6 +59,7 @@ def test_imports_go_one_way() -> None:
         "hpo.sizing.bound",
         "hpo.data.prepare",
         "hpo.api",
+        "hpo.handle",
         "hpo.forecaster",
     ],
 )

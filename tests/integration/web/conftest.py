@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from hpo import api
+from hpo.handle import opened
 from hpo.service.database import Database
 from hpo.web.app import dashboard
 from hpo.web.guard import Guard
@@ -54,9 +55,9 @@ def database(answered_file: Path, tmp_path: Path) -> Iterator[Database]:
     """A copy of it, with the waiting study `open`."""
     file = tmp_path / "hpo.db"
     file.write_bytes(answered_file.read_bytes())
-    with api.opened(f"sqlite:///{file}", create=False) as opened:
-        submit(opened, "open", tmp_path)
-        yield opened
+    with opened(f"sqlite:///{file}", create=False) as at:
+        submit(at, "open", tmp_path)
+        yield at
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from hpo.api import StudyHandle
 from hpo.errors import DataError, StudyFailed, UsageError
+from hpo.handle import StudyHandle
 from hpo.service import results
 from hpo.service.database import Database
 from hpo.spec.answer import Answer

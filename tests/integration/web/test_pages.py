@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from hpo import api
+from hpo.handle import opened
 from hpo.service import deletion, studies
 from hpo.service.database import Database
 from hpo.web.guard import Guard
@@ -158,7 +159,7 @@ def test_a_study_that_takes_the_place_of_a_deleted_one_is_shown_as_it_is(
 ) -> None:
     client.get("/studies/told", headers=AS_ADMIN)
     client.get("/api/studies/1", headers=AS_ADMIN)
-    with api.opened(database.url) as elsewhere:
+    with opened(database.url) as elsewhere:
         deletion.delete(elsewhere, "open")
         deletion.delete(elsewhere, "told")
         submit(elsewhere, "told", tmp_path)
