@@ -203,7 +203,8 @@ class StudyHandle:
     def report(self, folder: str | Path = ".") -> Path:
         """Write the report, NAME-report.html, into the folder; its absolute path.
 
-        Raises StudyFailed before the verdict, UsageError where it cannot be written.
+        Raises UsageError before the verdict and where it cannot be written, StudyFailed for a study
+        that ended without an answer.
         """
         from hpo.web.report import write_report
 

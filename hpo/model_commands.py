@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from hpo.cli import Json, Name, Storage, print_json, say
 from hpo.errors import UsageError
+from hpo.spec.telling import headline
 from hpo.spec.words import counted, size_in_words
 
 if TYPE_CHECKING:
@@ -126,6 +127,6 @@ def _lines(model: "Model", folder: str) -> list[str]:
         said = coverage_in_words(model.coverage).removeprefix("Intervals ").rstrip(".")
         lines.append(f"Intervals   {said}")
     if answer.lstm_justified is False:
-        lines.append("Mind        the study found that no LSTM is needed for these data")
+        lines.append(f"Mind        {headline(answer)}")
     lines += [f"Warning     {warning}" for warning in model.warnings]
     return [*lines, f"Use         hpo predict {folder} FILE.csv --out forecast.csv"]

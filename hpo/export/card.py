@@ -5,6 +5,7 @@ from hpo.export.contents import Contents
 from hpo.export.intervals import Coverage
 from hpo.export.signature import Signature
 from hpo.spec.answer import Answer
+from hpo.spec.telling import headline
 from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 
 FILES = """## Files
@@ -124,11 +125,7 @@ def _quality(answer: Answer) -> list[str]:
     measure, best = METRICS.get(answer.metric, answer.metric), answer.best_benchmark or ""
     lines = ["## How good it is", ""]
     if answer.lstm_justified is False:
-        lines += [
-            "**No LSTM is needed for these data**, the study found: none is surely better than"
-            f" {benchmark_name(best)}.",
-            "",
-        ]
+        lines += [f"**Mind what the study found**: {headline(answer)}.", ""]
     for where, score, benchmarks in (
         ("on the folds", answer.score, answer.benchmarks),
         ("on the test span, which no choice has seen", answer.test_score, answer.benchmarks_test),
@@ -168,14 +165,14 @@ def coverage_in_words(coverage: Coverage) -> str:
     """What intervals held, in a sentence.
 
     >>> coverage_in_words(Coverage(level=80, folds=0.824, test=0.73, test_values=15))
-    "Intervals of 80 % held 73 % of 15 values of the test span, and 82 % of the folds' values."
+    "Intervals of 80 % held 73 % of 15 forecasts of the test span, and 82 % of the folds'."
     """
     parts = []
     if coverage.test is not None:
-        values = counted(coverage.test_values, "value")
+        values = counted(coverage.test_values, "forecast")
         parts.append(f"{100 * coverage.test:.0f} % of {values} of the test span")
     if coverage.folds is not None:
-        parts.append(f"{100 * coverage.folds:.0f} % of the folds' values")
+        parts.append(f"{100 * coverage.folds:.0f} % of the folds'")
     held = f"held {', and '.join(parts)}" if parts else "could not be tried"
     return f"Intervals of {coverage.level} % {held}."
 

@@ -51,7 +51,7 @@ class Intervals(Part):
     """
 
     errors: int = Field(ge=FEWEST)
-    half_widths: dict[int, tuple[float, ...]]
+    half_widths: dict[int, tuple[float, ...]] = Field(min_length=1)
     coverage: Coverage
 
 

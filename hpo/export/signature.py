@@ -26,7 +26,7 @@ class Calendar(Part):
     in_index: bool = False
     frequency: str = ""
     unit: Literal["month", "business", "second", "number"] | None = None
-    size: float | None = Field(None, gt=0)
+    size: float | None = Field(None, gt=0, le=1e12)
 
     @model_validator(mode="after")
     def _is_readable(self) -> Self:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from hpo.data.folds import Fold
 from hpo.data.prepare import Prepared, truth
-from hpo.errors import DataError, StudyFailed
+from hpo.errors import DataError
 from hpo.fitting.pool import Failure, Job
 from hpo.search.outcome import NetworkRecord, mean_forecast
 from hpo.service import results, studies
 from hpo.service.database import Database
 from hpo.service.final_race import FinalRace
-from hpo.service.preparing import prepared_of
+from hpo.service.preparing import no_verdict, prepared_of
 from hpo.service.shown import TrialShown, shown_trials
 from hpo.sizing.race import Entrant, run_race
 from hpo.sizing.verdict import Judgement, best_per_size
@@ -35,17 +35,16 @@ Records = Mapping[tuple[int, int], NetworkRecord]
 class SizeShown:
     """The best trial of one size: its score with the search's seeds, how far it is behind the best.
 
-    `score_se`: standard error of the score itself; `behind_se`: of the paired difference to the
-    best, 0 for the best. `train_loss`, `valid_loss`: means over folds and seeds of the loss that
-    was trained, on the training windows and on those that score (for rmse squared errors). `fits`:
-    whether it is inside the bound of the verdict.
+    `behind_se`: standard error of the paired difference to the best, 0 for the best. `train_loss`,
+    `valid_loss`: means over folds and seeds of the loss that was trained, on the training windows
+    and on those that score (for rmse squared errors). `fits`: whether it is inside the bound of the
+    verdict.
     """
 
     trial: int
     cells: tuple[int, ...]
     weights: int
     score: float
-    score_se: float
     behind_se: float
     train_loss: float
     valid_loss: float
@@ -65,7 +64,6 @@ class FinalistShown:
     cells: tuple[int, ...]
     weights: int
     score: float
-    score_se: float
     seeds: int
     behind: float
     behind_se: float
@@ -89,13 +87,15 @@ class ForecastsShown:
 class Evidence:
     """A study that is done. `missing` says why something of it lacks, empty where nothing does.
 
-    Without its data only answer and trials are told. folds: of the recommended network, with fresh
+    closed_by: what ended the search before its budget, empty where nothing did. Without its data
+    only answer and trials are told. folds: of the recommended network, with fresh
     seeds; test: of its refits; both lack where an earlier hpo kept no forecasts.
     """
 
     spec: Study
     answer: Answer
     trials: Sequence[TrialShown]
+    closed_by: str = ""
     missing: str = ""
     prepared: Prepared | None = None
     sizes: Sequence[SizeShown] = ()
@@ -105,15 +105,17 @@ class Evidence:
 
 
 def evidence_of(database: Database, name: str) -> Evidence:
-    """The evidence of a study that is done. Raises UnknownStudy, StudyFailed before its verdict."""
+    """The evidence of a study that is done.
+
+    Raises UnknownStudy, UsageError before its verdict, StudyFailed where it has ended without one.
+    """
     stored = studies.find(database, name)
     if stored.answer is None:
-        raise StudyFailed(
-            f"the study {name!r} is {stored.state} and has no verdict yet",
-            remedy=f"see hpo status {name}",
-        )
+        raise no_verdict(name, stored.state)
     trials = shown_trials(database, stored)
-    told = Evidence(spec=stored.spec, answer=stored.answer, trials=trials)
+    told = Evidence(
+        spec=stored.spec, answer=stored.answer, trials=trials, closed_by=stored.closed_by
+    )
     try:
         prepared = prepared_of(database, stored)
     except DataError as error:
@@ -152,7 +154,6 @@ def _sizes(
             cells=entrant.cells,
             weights=entrant.weights,
             score=float(scored.scores_E[e]),
-            score_se=scored.se(e),
             behind_se=float(behind_E[e]),
             train_loss=float(race.known[entrant.trial].train_SF.mean()),
             valid_loss=float(race.known[entrant.trial].valid_SF.mean()),
@@ -177,7 +178,6 @@ def _finalists(race: FinalRace, entrants: list[Entrant]) -> list[FinalistShown]:
             cells=entrant.cells,
             weights=entrant.weights,
             score=float(alone.scores_E[e]),
-            score_se=alone.se(e),
             seeds=len(entrant.losses_SO),
             behind=judged.differences[e],
             behind_se=judged.difference_ses[e],

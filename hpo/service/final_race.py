@@ -273,14 +273,15 @@ class FinalRace:
         """Cells of all layers of the smallest and the largest network that is as good.
 
         The smallest is a finalist: fresh seeds decide what is too small. The largest may be a
-        trial of the search that is as good as the recommended network was there.
+        trial of the search that is as good as the recommended network was there, of a size that
+        fresh seeds have not refuted.
         """
-        tied = [
-            sum(f.cells) for f, is_tied in zip(finalists, judgement.tied, strict=True) if is_tied
-        ]
+        raced = list(zip(finalists, judgement.tied, strict=True))
+        tied = [sum(f.cells) for f, is_tied in raced if is_tied]
+        refuted = {f.cells for f, is_tied in raced if not is_tied}
         chosen = finalists[judgement.chosen].trial
         _, largest = tied_range(
-            entrants,
+            [e for e in entrants if e.cells not in refuted or e.trial == chosen],
             next(e for e in entrants if e.trial == chosen),
             self.origins,
             metric=self.metric,

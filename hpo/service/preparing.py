@@ -1,7 +1,7 @@
 """A stored study's data, read back, checked and made ready, as its workers see them."""
 
 from hpo.data.prepare import Prepared, prepare
-from hpo.errors import DataError
+from hpo.errors import DataError, HpoError, StudyFailed, UsageError
 from hpo.service import studies
 from hpo.service.database import Database
 from hpo.service.study_data import StudyData, load
@@ -30,3 +30,12 @@ def prepare_stored(study: Study, kept: StudyData, data_fingerprint: str) -> Prep
             " and pyarrow that it was submitted with",
         )
     return prepare(study, panel)
+
+
+def no_verdict(name: str, state: str) -> HpoError:
+    """Why a study has nothing to be shown or taken away: it goes on, or ended without an answer."""
+    if state in studies.ENDED:
+        return StudyFailed(f"the study {name!r} is {state} and has no answer")
+    return UsageError(
+        f"the study {name!r} is {state} and has no verdict yet", remedy=f"see hpo status {name}"
+    )

@@ -5,7 +5,7 @@ from hpo.export.making import Recommended
 from hpo.search.outcome import mean_forecast
 from hpo.service import results, studies
 from hpo.service.database import Database
-from hpo.service.preparing import prepared_of
+from hpo.service.preparing import no_verdict, prepared_of
 
 
 def recommended(database: Database, name: str) -> Recommended:
@@ -17,10 +17,7 @@ def recommended(database: Database, name: str) -> Recommended:
     stored = studies.find(database, name)
     answer = stored.answer
     if answer is None:
-        raise UsageError(
-            f"the study {name!r} is {stored.state}: it recommends no network yet",
-            remedy=f"hpo status {name} tells how far it is",
-        )
+        raise no_verdict(name, stored.state)
     if answer.trial is None or answer.steps is None:
         raise UsageError(
             f"the answer of {name!r} is of hpo {stored.versions['hpo']}, which did not keep what a"

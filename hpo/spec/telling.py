@@ -44,14 +44,18 @@ def with_error(value: float, error: float | None) -> str:
 
 
 def versus(score: float, benchmark: float) -> str:
-    """How much higher or lower the LSTM's error is than a benchmark's; empty where that is 0.
+    """How much higher or lower the LSTM's error is than a benchmark's.
 
-    >>> versus(0.55, 0.5), versus(0.4, 0.5), versus(0.4, 0.0)
-    ('10.0% higher', '20.0% lower', '')
+    Empty where the benchmark's is next to nothing: then no share says anything.
+
+    >>> versus(0.55, 0.5), versus(0.4, 0.5), versus(1.6, 0.5), versus(0.4, 0.0)
+    ('10.0% higher', '20.0% lower', '3.2 times as high', '')
     """
-    if not benchmark > 0:
+    if not benchmark > score / 1000:
         return ""
     share = score / benchmark - 1
+    if share >= 1:
+        return f"{share + 1:.2g} times as high"
     return f"{abs(share):.1%} {'higher' if share > 0 else 'lower'}"
 
 

@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from hpo.data.prepare import SEASONS_IN_LOOKBACK, Prepared
+from hpo.data.prepare import (
+    LOOKBACK_WITHOUT_SEASON,
+    SEASONS_IN_LOOKBACK,
+    SHORTEST_LOOKBACK,
+    Prepared,
+)
 from hpo.data.question import FRAME
 from hpo.service.evidence import Evidence
 from hpo.spec.answer import Answer
 from hpo.spec.options import as_words, options
 from hpo.spec.study import Study
 from hpo.spec.telling import duration, number
-from hpo.spec.words import METRICS, counted
+from hpo.spec.words import METRICS, counted, size_in_words
 from hpo.web.tables import Table
 
 
@@ -52,7 +57,7 @@ def choices(evidence: Evidence) -> Table:
         ("rule of the bound", spec.bound.rule, given("bound.rule", _WHY["rule"])),
         ("alpha", f"{answer.alpha:g}", _why_alpha(answer)),
         ("strategy", answer.strategy or "", _why_strategy(evidence)),
-        ("lookback", counted(answer.lookback or 0, "step"), _why_lookback(spec)),
+        ("lookback", counted(answer.lookback or 0, "step"), _why_lookback(spec, answer)),
         (
             "transform",
             (answer.transform or "").replace("+", " + "),
@@ -62,16 +67,22 @@ def choices(evidence: Evidence) -> Table:
         (
             "training steps",
             f"{answer.steps:,}",
-            "the inner tail stopped them: the median over folds and seeds, scaled to all rows",
+            "where the inner tail stopped them: their median, for the rows before the test span",
         ),
         ("search", spec.search.sampler, given("search.sampler", _WHY["search"])),
-        ("networks per size", f"{spec.validation.folds} folds, {spec.validation.seeds} seeds",
-         given("validation.seeds", _WHY["networks"])),
+        ("folds", str(spec.validation.folds), given("validation.folds")),
+        ("seeds", str(spec.validation.seeds), given("validation.seeds", _WHY["seeds"])),
         ("measure", METRICS[answer.metric], given("task.metric", _WHY["measure"])),
-        ("tolerance", f"{spec.verdict.tolerance:g}", given("verdict.tolerance", _WHY["tolerance"])),
+        (
+            "tolerance",
+            f"{spec.verdict.tolerance:g}",
+            given("verdict.tolerance", _WHY["tolerance"]),
+        ),
     ]  # fmt: skip
     if prepared is not None:
-        season = given("data.season", "found from the time column")
+        season = given(
+            "data.season", "found from the time column" if spec.data.time else "no time column"
+        )
         rows.insert(2, ("season", _season(prepared), season))
         test = given("data.test", "the larger of two horizons and a tenth of the rows")
         rows.insert(3, ("test span", counted(len(prepared.test.origins_O), "forecast"), test))
@@ -87,7 +98,7 @@ def origin(evidence: Evidence) -> Table:
         rows=[
             ("seed", str(answer.seed)),
             ("study's fingerprint", answer.fingerprint),
-            ("trained by", f"the {answer.engine} engine on {answer.device}"),
+            ("trained by", f"engine {answer.engine}, on {answer.device}"),
             ("networks", f"{answer.networks:,} in {duration(answer.wall_s or 0)}"),
             ("versions", versions),
             ("database", answer.storage or ""),
@@ -112,6 +123,7 @@ def _near(source: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else source
 
 
+LOOKBACK_SOURCE = "Hewamalage et al. 2021"
 _STEPS = {
     "Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "B": "business day",
     "h": "hour", "min": "minute", "s": "second",
@@ -119,7 +131,7 @@ _STEPS = {
 _WHY = {
     "rule": "by default the alpha rule counts cells",
     "search": "by default from the smallest network up, while larger ones pay",
-    "networks": "by default, so that sizes are told apart from chance",
+    "seeds": "by default, so that sizes are told apart from chance",
     "measure": "by default: 1 is the seasonal naive forecast",
     "tolerance": "by default one standard error alone makes two networks equal",
 }
@@ -146,9 +158,12 @@ def _given(spec: Study) -> Callable[..., str]:
 
 
 def _why_alpha(answer: Answer) -> str:
+    if answer.bound is None or answer.bound.rule == "off":
+        return "not in force: nothing is bounded"
     if not answer.alpha_path:
-        return "as asked: nothing moved it"
-    return answer.alpha_path[-1].reason
+        return "as it was: nothing moved it"
+    last = answer.alpha_path[-1]
+    return f"the best network tried is {size_in_words(last.cells)}: {last.reason}"
 
 
 def _why_strategy(evidence: Evidence) -> str:
@@ -156,19 +171,22 @@ def _why_strategy(evidence: Evidence) -> str:
         return "asked for"
     if evidence.spec.task.horizon == 1:
         return "one step ahead needs no other"
+    if evidence.spec.bound.rule == "off":
+        return "nothing bounds its cells"
     said = [w for w in evidence.answer.warnings if w.startswith("the strategy is")]
     return said[0] if said else "the bound leaves it cells enough"
 
 
-def _why_lookback(spec: Study) -> str:
+def _why_lookback(spec: Study, answer: Answer) -> str:
     if isinstance(spec.task.lookback, tuple):
         return "the best of those asked for"
     if spec.task.lookback:
         return "asked for"
-    return (
-        f"{SEASONS_IN_LOOKBACK:g} times the longer of season and horizon, less where rows are few"
-        " (Hewamalage et al. 2021)"
-    )
+    if int(answer.task.get("season", 1)) > 1:
+        rule = f"{SEASONS_IN_LOOKBACK:g} times the longer of season and horizon"
+        return f"{rule}, at least {SHORTEST_LOOKBACK}, less where rows are few ({LOOKBACK_SOURCE})"
+    rule = f"without a season the longer of {LOOKBACK_WITHOUT_SEASON}"
+    return f"{rule} and {SEASONS_IN_LOOKBACK:g} horizons, less where rows are few"
 
 
 def _why_rate(spec: Study) -> str:

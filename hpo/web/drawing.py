@@ -129,6 +129,7 @@ def _style(salt: str, *, text: str) -> Iterator[None]:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "text.color": INK,
+        "text.parse_math": False,  # a $ in a name is a $
         "xtick.color": SOFT,
         "ytick.color": SOFT,
         "xtick.labelcolor": INK,

@@ -84,9 +84,12 @@ def _draw_series(
     past = max(2, round(PAST * rows_OH.size))
     begin = max(int(panel.starts_S[series]), int(rows_OH[0, 0]) - past)
     known = np.arange(begin, int(rows_OH[-1, -1]) + 1)
+    truth_R = np.where(
+        panel.known_R[known], panel.values_RF[known, 0], np.nan
+    )  # filled is no truth
     axes.plot(
         panel.times_R[known],
-        panel.values_RF[known, 0],
+        truth_R,
         color=TRUTH,
         lw=1.1,
         label="truth",

@@ -18,6 +18,7 @@ from hpo.spec.telling import best_name, headline, number, versus, with_error
 from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 from hpo.web import background, tables
 from hpo.web.figures import figures
+from hpo.web.forecast_figure import MOST_STEPS, series_shown
 from hpo.web.residual_series import residuals_of
 
 
@@ -33,7 +34,7 @@ class Number:
 def report_html(database: Database, name: str) -> str:
     """The report of a study that is done, as one HTML page without script.
 
-    Raises UnknownStudy, StudyFailed before its verdict.
+    Raises UnknownStudy, UsageError before its verdict, StudyFailed where it ended without one.
     """
     return render(evidence_of(database, name))
 
@@ -83,6 +84,7 @@ def render(evidence: Evidence) -> str:
         choices=background.choices(evidence),
         origin=background.origin(evidence),
         command=background.command(evidence.spec),
+        ended_early_by=evidence.closed_by,
         residuals=tables.residual_checks(residuals) if residuals else None,
         **_tables(evidence),
     )
@@ -119,14 +121,12 @@ def _writing(place: Path) -> Iterator[None]:
 def numbers_of(answer: Answer) -> list[Number]:
     """Of a study that is done: size, error on the folds, error on the test span."""
     low, high = answer.cells_tied or (0, 0)
-    tied = (
-        f"as good: {low:,} to {high:,} cells in all" if low < high else "no other size is as good"
-    )
+    tied = f"; as good: from {low:,} to {high:,} cells in all" if low < high else ""
     cells = "×".join(f"{c:,}" for c in answer.cells or ())
     size = Number(
         what=counted(answer.layers or 0, "layer"),
         value=counted(answer.cells[0], "cell") if answer.layers == 1 and answer.cells else cells,
-        said=f"{counted(answer.weights or 0, 'weight')}; {tied}",
+        said=f"{counted(answer.weights or 0, 'weight')}{tied}",
     )
     metric, best = METRICS[answer.metric], answer.best_benchmark or ""
     assert answer.score is not None, "a study that is done has a score"
@@ -162,7 +162,7 @@ def _bound(answer: Answer) -> str:
         if bound.hit
         else "The recommended network is inside"
     )
-    stayed = f" Alpha stayed at {answer.alpha:g}: {_kept(answer)}." * (len(answer.alpha_path) < 2)
+    stayed = f" {_kept(answer)}." * (len(answer.alpha_path) < 2)
     return (
         f"Rule {bound.rule} at alpha {bound.alpha:g}: {counted(bound.samples, 'training window')},"
         f" {counted(bound.inputs, 'input')} and {counted(bound.outputs, 'output')} carry{most}."
@@ -171,7 +171,11 @@ def _bound(answer: Answer) -> str:
 
 
 def _kept(answer: Answer) -> str:
-    return answer.alpha_path[-1].reason if answer.alpha_path else "nothing asked for another"
+    if not answer.alpha_path:
+        return f"Alpha stayed at {answer.alpha:g}"
+    last = answer.alpha_path[-1]
+    size = size_in_words(last.cells)
+    return f"At alpha {answer.alpha:g} the best network tried is {size}: {last.reason}"
 
 
 def _test(answer: Answer) -> str:
@@ -179,8 +183,9 @@ def _test(answer: Answer) -> str:
         return "No network could be trained on all rows before the test span."
     ours = f"{METRICS[answer.metric]} {with_error(answer.test_score, answer.test_se)}"
     return (
-        f"The recommended network, {size_in_words(answer.cells or ())}, trained anew on all rows"
-        f" before the test span and forecast it once, after the verdict: {ours} over"
+        f"The recommended network, {size_in_words(answer.cells or ())}, was trained anew on all"
+        " rows before the test span, once for each seed; the mean of these networks forecast it"
+        f" once, after the verdict: {ours} over"
         f" {counted(answer.test_origins or 0, 'forecast')}. The test span reports and never"
         " decides."
     )
@@ -190,7 +195,15 @@ def _test_caption(evidence: Evidence) -> str:
     rival = benchmark_name(evidence.answer.best_benchmark or "")
     horizon = evidence.spec.task.horizon
     which = "one step ahead" if horizon == 1 else f"{horizon} steps ahead, that do not overlap"
-    return f"The truth, and forecasts {which}: the mean of the networks' seeds beside {rival}."
+    more = ""
+    if evidence.test is not None and evidence.prepared is not None:
+        shown, among = len(series_shown(evidence.test)), len(evidence.prepared.panel.names)
+        if among > shown:
+            more = f" {shown} of {among} series, from the best forecast to the worst."
+        more += f" At most the last {MOST_STEPS} steps are drawn."
+    return (
+        f"The truth, and forecasts {which}: the mean of the networks' seeds beside {rival}.{more}"
+    )
 
 
 def _trials(answer: Answer, budget: int) -> str:

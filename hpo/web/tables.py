@@ -1,18 +1,19 @@
 """The tables behind a report's figures: sizes, finalists, benchmarks, alpha, residuals, trials."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hpo.service.evidence import Evidence
+from hpo.sizing.residuals import LEVEL
 from hpo.spec.answer import Answer, GapMeasured
 from hpo.spec.telling import number, with_error
 from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 from hpo.web.residual_series import Residuals
 
 MOST_TRIALS = 1_000  # rows
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +89,15 @@ def competitors(answer: Answer) -> Table:
         columns=("", f"{metric} on the folds", f"{metric} on the test span"),
         rows=rows,
         numbers=frozenset({1, 2}),
+        note="Of the LSTM the mean error of single networks on the folds, and on the test span the"
+        " error of the mean forecast of its seeds.",
     )
 
 
 def alpha_path(answer: Answer) -> Table:
     """The phases of the search."""
     return Table(
-        columns=("alpha", "bound", "best network", "score", "gap", "expected", "then"),
+        columns=("alpha", _bounded(answer), "best network", "score", "gap", "expected", "then"),
         rows=[
             (
                 f"{p.alpha:g}", f"{p.bound:,}", _cells(p.cells), number(p.score), _gap(p.gap),
@@ -107,6 +110,12 @@ def alpha_path(answer: Answer) -> Table:
         note="The gap is validation over training error, its 95 % lower limit in brackets;"
         " expected is that of a linear network of as many weights.",
     )  # fmt: skip
+
+
+def _bounded(answer: Answer) -> str:
+    """What the bound counts."""
+    rule = answer.bound.rule if answer.bound else "formula"
+    return "most cells" if rule == "formula" else "most weights"
 
 
 def ladder(answer: Answer) -> Table:
@@ -135,8 +144,9 @@ def residual_checks(residuals: Residuals) -> Table | None:
     def said(p: float, wrong: str, right: str) -> tuple[str, str]:
         return f"{p:.2g}", wrong if p < LEVEL else right
 
+    side = "low" if found.mean > 0 else "high"
     tests = (
-        ("mean", *said(found.bias, f"a bias of {number(found.mean)}", "no bias to be seen")),
+        ("mean", *said(found.bias, f"forecasts are too {side} on average", "no bias to be seen")),
         (
             f"memory over {counted(found.lags, 'lag')}",
             *said(
@@ -155,16 +165,19 @@ def residual_checks(residuals: Residuals) -> Table | None:
         numbers=frozenset({1}),
         note=f"Of {counted(found.count, 'forecast')} one step ahead{of}, from the folds and the"
         " test span. Mean: Newey and West 1987; memory: Ljung and Box 1978; spread: Spearman's rank"
-        " correlation of the errors' sizes with the forecasts. Below 0.05 it is hardly chance.",
+        " correlation of the errors' sizes with the forecasts. On the scale that networks"
+        f" see. Below {LEVEL:g} it is hardly chance.",
     )
 
 
 def ended_early(evidence: Evidence) -> Table:
     """The trials without a score to compare, by the reason."""
     groups: dict[tuple[str, str], list[str]] = {}
+    told: dict[str, str] = {}  # the first of those that differ in their numbers alone
     for trial in evidence.trials:
         if trial.ending in ("pruned", "infeasible", "failed"):
             reason = trial.reason or "no reason is known"
+            reason = told.setdefault(re.sub(r"[\d.e+]+", "0", reason), reason)
             groups.setdefault((trial.ending, reason), []).append(_cells(trial.cells))
     return Table(
         columns=("ended", "trials", "reason", "networks"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpo.data.metrics import losses
-from hpo.errors import StudyFailed
+from hpo.errors import UsageError
 from hpo.service.evidence import evidence_of
 from hpo.sizing.metric import score
 from tests.integration.service.stage import change, opened, submit
@@ -77,5 +77,5 @@ def test_without_its_data_a_study_still_tells_its_trials_and_why(sqlite_url: str
 def test_a_study_without_a_verdict_has_no_evidence_yet(sqlite_url: str) -> None:
     with opened(sqlite_url) as database:
         submit(database, study())
-        with pytest.raises(StudyFailed, match="'tiny' is queued and has no verdict yet"):
+        with pytest.raises(UsageError, match="'tiny' is queued and has no verdict yet"):
             evidence_of(database, "tiny")
