@@ -68,12 +68,19 @@ class Database:
         with _translated(self.url):
             yield
 
-    def forget(self) -> None:
-        """Forget the trials that were read: SQLite gives the ids of deleted studies again."""
-        with self.storage._lock:
-            self.storage._studies.clear()
-            self.storage._trial_id_to_study_id_and_number.clear()
-            self.storage._study_id_and_number_to_trial_id.clear()
+    def forget(self, optuna_id: int) -> None:
+        """Forget this study's trials: SQLite gives the id of a deleted study again.
+
+        Of no other study, whose trials another thread may be reading now.
+        """
+        kept = self.storage
+        with kept._lock:
+            kept._studies.pop(optuna_id, None)
+            for key in [
+                key for key in kept._study_id_and_number_to_trial_id if key[0] == optuna_id
+            ]:
+                trial_id = kept._study_id_and_number_to_trial_id.pop(key)
+                kept._trial_id_to_study_id_and_number.pop(trial_id, None)
 
     def close(self) -> None:
         """Give all connections back."""

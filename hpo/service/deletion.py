@@ -17,8 +17,8 @@ def delete(database: Database, name: str) -> None:
     Its workers hear that it is deleted. One that somebody else deletes at the same moment is gone
     when this returns; a new one of its name is left alone.
     """
-    created_at = outline(database, name).created_at
-    this = (studies.c.name == name, studies.c.created_at == created_at)
+    found = outline(database, name)
+    this = (studies.c.name == name, studies.c.created_at == found.created_at)
     with database.transaction() as connection:
         # Slots are locked before the study, as workers do: the other way round is a deadlock.
         of_study = sa.select(slots.c.number).where(slots.c.study == name)
@@ -26,4 +26,4 @@ def delete(database: Database, name: str) -> None:
         if connection.execute(studies.delete().where(*this)).rowcount:
             with suppress(UnknownStudy):  # somebody has deleted Optuna's half
                 trial_rows.delete(connection, name)
-    database.forget()
+    database.forget(found.optuna_id)

@@ -26,8 +26,8 @@ def join(database: Database, name: str, executor: Executor, go_on: GoOn = always
 
     Raises UnknownStudy, UsageError or DataError to refuse it, and what the executor raises.
     """
-    database.forget()
     stored = find(database, name)
+    database.forget(stored.optuna_id)
     _refuse_other_version(stored)
     data = data_of(database, name)
     asked = Asked(stored.spec, stored.engine, data, stored.data_fingerprint)

@@ -160,6 +160,13 @@ def counts_by_state(database: Database) -> tuple[dict[str, int], dict[str, int],
 
 
 @patient
+def look_at_one(database: Database) -> None:
+    """Read one study at most, to see that it can be done. Raises DatabaseError."""
+    with database.reading() as connection:
+        connection.execute(sa.select(studies.c.name).limit(1)).all()
+
+
+@patient
 def identities(database: Database) -> frozenset[tuple[int, float]]:
     """Optuna's id of every study and when it was submitted: SQLite gives ids of deleted ones again.
 

@@ -24,6 +24,7 @@ from hpo.web.request_metrics import RequestMetrics
 from hpo.web.uploads import MOST_BYTES, Uploads
 from hpo.web.wording import FILTERS
 
+MOST_BYTES_OF_A_FORM = 2**16
 STATUSES: list[tuple[type[HpoError], HTTPStatus]] = [
     (UnknownStudy, HTTPStatus.NOT_FOUND),
     (StudyConflict, HTTPStatus.CONFLICT),
@@ -35,7 +36,10 @@ STATUSES: list[tuple[type[HpoError], HTTPStatus]] = [
 SENTENCES = {
     HTTPStatus.NOT_FOUND: "There is no such page.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This may be read here, not changed.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"An upload has at most {MOST_BYTES >> 20} MiB.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        f"An upload has at most {MOST_BYTES >> 20} MiB, every other request"
+        f" {MOST_BYTES_OF_A_FORM >> 10} KiB."
+    ),
     HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong in hpo; its log tells more.",
 }
 
@@ -54,7 +58,7 @@ def dashboard(
     have happened.
     """
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES_OF_A_FORM  # an upload may have more
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     metrics = RequestMetrics(database)

@@ -1,4 +1,8 @@
-"""How often one may guess a token: failed attempts are counted, per client and all together."""
+"""How often one may guess a token: each client's failed attempts are counted.
+
+There is no limit for all together: strangers would use it to lock out everybody else, and a token
+of 16 characters is not found by guessing.
+"""
 
 import time
 from collections import OrderedDict, deque
@@ -8,8 +12,7 @@ from threading import Lock
 
 WINDOW_S = 300.0
 MOST_OF_A_CLIENT = 5  # failures within the window
-MOST_OF_ALL = 100
-MOST_CLIENTS = 1_000  # remembered; more than MOST_OF_ALL, so that forgetting one opens no door
+MOST_CLIENTS = 1_000  # remembered
 
 
 class Attempts:
@@ -17,28 +20,24 @@ class Attempts:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, Lock()
-        self._all: deque[float] = deque(maxlen=MOST_OF_ALL)
         self._of_client: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait_s(self, client: str) -> float:
         """Seconds for which this client may not try again; 0: it may now."""
         with self._lock:
-            own = self._of_client.get(_place(client), deque())
-            return max(self._left(own, MOST_OF_A_CLIENT), self._left(self._all, MOST_OF_ALL))
+            failures = self._of_client.get(_place(client))
+            if failures is None or len(failures) < MOST_OF_A_CLIENT:
+                return 0.0
+            return max(0.0, failures[0] + WINDOW_S - self._clock())
 
     def failed(self, client: str) -> None:
         """An attempt of this client has failed."""
         with self._lock:
-            own = self._of_client.setdefault(_place(client), deque(maxlen=MOST_OF_A_CLIENT))
+            failures = self._of_client.setdefault(_place(client), deque(maxlen=MOST_OF_A_CLIENT))
+            failures.append(self._clock())
             self._of_client.move_to_end(_place(client))
-            for counted in (own, self._all):
-                counted.append(self._clock())
             if len(self._of_client) > MOST_CLIENTS:
                 self._of_client.popitem(last=False)
-
-    def _left(self, counted: deque[float], most: int) -> float:
-        """Until the oldest of `most` failures is out of the window."""
-        return max(0.0, counted[0] + WINDOW_S - self._clock()) if len(counted) >= most else 0.0
 
 
 def _place(client: str) -> str:

@@ -4,17 +4,19 @@ Without tokens everyone on this machine is an admin; then a website that one vis
 send requests in one's name (Origin) nor pretend to be this machine (Host).
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, g, request
-from werkzeug.exceptions import Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, ServiceUnavailable, TooManyRequests, Unauthorized
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from hpo.errors import UsageError
 from hpo.web.attempts import Attempts
-from hpo.web.tokens import LONGEST_SESSION_S, Role, Tokens
+from hpo.web.tokens import LONGEST_SESSION_S, Role, Tokens, session
 
 OPEN = ("/healthz", "/readyz", "/login", "/logout", "/favicon.ico", "/assets/")
 READING = ("GET", "HEAD", "OPTIONS")
@@ -35,6 +37,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+RETRY_S = 5
 TWO_YEARS = "max-age=63072000"
 
 
@@ -45,6 +48,7 @@ class Guard:
     tokens: Tokens
     behind_tls: bool = False
     attempts: Attempts = field(default_factory=Attempts)
+    _proven: set[bytes] = field(default_factory=set)  # digests of tokens that were right
 
     def watch(self, app: Flask) -> None:
         """Check every request of the app, and give every answer its headers."""
@@ -61,24 +65,29 @@ class Guard:
         return "__Host-hpo_session" if self.behind_tls else "hpo_session"
 
     def log_in(self, token: str) -> Role:
-        """Whose token it is. Raises Unauthorized, and TooManyRequests after too many failures."""
+        """Whose token it is.
+
+        Raises Unauthorized, TooManyRequests after too many failures, and ServiceUnavailable while
+        it may be one that cannot be read.
+        """
         client = request.remote_addr or ""
         if wait_s := self.attempts.wait_s(client):
             raise TooManyRequests(
                 "Too many failed attempts to log in. Wait some minutes, then try again.",
                 retry_after=math.ceil(wait_s),
             )
-        role = self.tokens.role_of(token)
+        role = self._role_of(token)
         if role is None:
             self.attempts.failed(client)
             raise Unauthorized("This token is not right.")
+        self._proven.add(_digest(token))
         return role
 
-    def remember(self, answer: Response, role: Role) -> None:
+    def remember(self, answer: Response, role: Role, token: str) -> None:
         """Let the browser prove its role from now on."""
         answer.set_cookie(
             self.cookie,
-            self.tokens.session(role),
+            session(role, token),
             max_age=LONGEST_SESSION_S,
             path="/",
             secure=self.behind_tls,
@@ -101,13 +110,26 @@ class Guard:
             )
         scheme, _, word = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.tokens.are_asked_for and not _is_open(request):
-            g.role = self.log_in(word.strip())
+            g.role = self._role_of_bearer(word.strip())
             return
         if request.method not in READING and not _is_from_here(request):
             raise Forbidden("This request did not come from a page of this dashboard.")
         g.role = self._known_role()
         if g.role is None and not _is_open(request):
             raise Unauthorized("Log in with a token, or send it: Authorization: Bearer TOKEN.")
+
+    def _role_of_bearer(self, token: str) -> Role:
+        """Who was right before gets in, whatever others at the same address got wrong since."""
+        role = self._role_of(token) if _digest(token) in self._proven else None
+        return role or self.log_in(token)
+
+    def _role_of(self, token: str) -> Role | None:
+        try:
+            return self.tokens.role_of(token)
+        except UsageError:
+            raise ServiceUnavailable(
+                "The dashboard's tokens cannot be read just now.", retry_after=RETRY_S
+            ) from None
 
     def _known_role(self) -> Role | None:
         if not self.tokens.are_asked_for:
@@ -139,6 +161,10 @@ def refuse_viewers() -> None:
     """Raise Forbidden where who asks may only look."""
     if not may_change():
         raise Forbidden("A viewer may look, but not change anything: log in as admin.")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _is_open(asked: Request) -> bool:

@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from hpo.errors import DatabaseError
 from hpo.service.database import Database
-from hpo.service.overview import counts_by_state
+from hpo.service.overview import look_at_one
 from hpo.web.request_metrics import RequestMetrics
 
 
@@ -20,7 +20,7 @@ def blueprint(database: Database, metrics: RequestMetrics) -> Blueprint:
     @pages.get("/readyz")
     def _ready() -> Response:
         try:
-            counts_by_state(database)
+            look_at_one(database)
         except DatabaseError:
             return Response("the database does not answer\n", status=503, mimetype="text/plain")
         return Response("ready\n", mimetype="text/plain")

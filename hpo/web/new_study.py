@@ -7,7 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from hpo.data.question import Question, describe
 from hpo.errors import DataError, SpecError
 from hpo.web.guard import refuse_viewers
-from hpo.web.uploads import Uploads
+from hpo.web.uploads import MOST_BYTES, Uploads
 
 
 def blueprint(uploads: Uploads, submit: Callable[[Question], None]) -> Blueprint:
@@ -22,6 +22,7 @@ def blueprint(uploads: Uploads, submit: Callable[[Question], None]) -> Blueprint
     @pages.post("/new")
     def _check() -> Response:
         refuse_viewers()
+        request.max_content_length = MOST_BYTES
         key = ""
         try:
             key, kept = uploads.keep(request.files.get("study"), request.files.get("data"))

@@ -1,12 +1,14 @@
 """optuna-dashboard inside: its pages and figures for reading, with our note on every answer."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
 
 from hpo.errors import UnknownStudy
 from hpo.service import overview, studies
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 ROOTS = ("dashboard", "api", "static", "csv", "artifacts")  # optuna-dashboard's, at the root
+BEYOND_IDS = re.compile(r"/-?\d{10,}(/|$)")  # the database would refuse them as too large
+COUNT = re.compile(r"\d{1,9}", re.ASCII)
 FIGURE = "error-against-size"
 
 
@@ -41,8 +45,8 @@ class OptunaView:
         """Forget the trials of studies that somebody has deleted: their ids may be given again."""
         found = overview.identities(self.database)
         with self._lock:
-            if self._known - found:
-                self.database.forget()
+            for optuna_id, _ in self._known - found:
+                self.database.forget(optuna_id)
                 self._app = None  # with its own cache
             self._known = found
 
@@ -73,6 +77,9 @@ def blueprint(view: OptunaView) -> Blueprint:
     pages = Blueprint("optuna", __name__)
 
     def read(**_: str) -> Response:
+        after = request.args.get("after", "0")
+        if BEYOND_IDS.search(request.path) or not COUNT.fullmatch(after):
+            raise NotFound
         view.refresh()
         if request.path.startswith(("/dashboard", "/api/studies")):
             view.write_notes()

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, render_template, request, send_from_direc
 from hpo.service.database import Database
 from hpo.service.overview import all_studies, all_workers
 
-STUDIES_A_PAGE = 50
+STUDIES_A_PAGE, MOST_PAGES = 50, 100_000
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -17,7 +17,7 @@ def blueprint(database: Database) -> Blueprint:
 
     @pages.get("/")
     def _studies() -> Response:
-        page = max(request.args.get("page", 1, int), 1)
+        page = min(max(request.args.get("page", 1, int), 1), MOST_PAGES)
         skip = (page - 1) * STUDIES_A_PAGE
         rows = all_studies(database, most=STUDIES_A_PAGE + 1, skip=skip)
         shown, has_more = rows[:STUDIES_A_PAGE], len(rows) > STUDIES_A_PAGE

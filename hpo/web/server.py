@@ -20,7 +20,7 @@ from hpo.web.uploads import MOST_BYTES, Uploads
 
 THREADS = 8
 LIMITS = {
-    "connection_limit": 200,
+    "connection_limit": 50,  # each may fill a temporary file with its request
     "channel_timeout": 60,  # seconds of silence
     "max_request_header_size": 2**15,
     "max_request_body_size": MOST_BYTES + 2**16,

@@ -17,9 +17,10 @@ def blueprint(guard: Guard) -> Blueprint:
     def _log_in() -> Response:
         if not guard.tokens.are_asked_for:
             return _to("/")
-        role = guard.log_in(request.form.get("token", "").strip())
+        token = request.form.get("token", "").strip()
+        role = guard.log_in(token)
         answer = _to(local_path(request.form.get("then", "")))
-        guard.remember(answer, role)
+        guard.remember(answer, role, token)
         return answer
 
     @pages.post("/logout")

@@ -3,8 +3,10 @@
 import hashlib
 import hmac
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -50,10 +52,12 @@ class _File:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens in force; `now()` reads their files again where they have changed."""
+    """The tokens in force: their files are read again where they have changed."""
 
     given: Mapping[Role, str]
     files: Mapping[Role, _File] = field(default_factory=dict)
+    tell: Callable[[str], object] = sys.stderr.write  # hears once what is wrong with a file
+    _told: set[str] = field(default_factory=set)
 
     @property
     def are_asked_for(self) -> bool:
@@ -62,34 +66,25 @@ class Tokens:
 
     def now(self) -> dict[Role, str]:
         """The token of each role that has one. Raises UsageError for what is no good token."""
-        found = {role: file.read() for role, file in self.files.items()} | dict(self.given)
-        for role, token in found.items():
-            if len(token) < SHORTEST:
-                raise UsageError(
-                    f"the {role}'s token has {len(token)} characters",
-                    where=_origin(role, self.files),
-                    remedy=f"give it at least {SHORTEST}, for example from: openssl rand -hex 24",
-                )
-        if len(set(found.values())) < len(found):
-            raise UsageError(
-                "the viewer's token is the admin's",
-                where=" and ".join(_origin(role, self.files) for role in ROLES),
-                remedy="give each role a token of its own",
-            )
+        found, wrong = self._look()
+        if wrong:
+            raise wrong[0]
         return found
 
     def role_of(self, token: str) -> Role | None:
-        """Whose token this is; compared in a time that tells nothing. None also for bad files."""
-        matching = [r for r, own in self._valid().items() if _same(own, token)]
-        return matching[0] if matching else None
+        """Whose token this is; compared in a time that tells nothing.
 
-    def session(self, role: Role) -> str:
-        """A signed proof that its bearer has shown the token of this role."""
-        return _signer(role, self.now()[role]).dumps(role)
+        Raises UsageError for a token that is nobody's while one of the roles has no good one.
+        """
+        found, wrong = self._look_and_tell()
+        matching = [role for role, own in found.items() if _same(own, token)]
+        if wrong and not matching:
+            raise wrong[0]
+        return matching[0] if matching else None
 
     def role_of_session(self, proof: str) -> Role | None:
         """The role that a session proves; None when it is old, or its token was changed."""
-        for role, token in self._valid().items():
+        for role, token in self._look_and_tell()[0].items():
             try:
                 if _signer(role, token).loads(proof, max_age=LONGEST_SESSION_S) == role:
                     return role
@@ -97,12 +92,48 @@ class Tokens:
                 continue
         return None
 
-    def _valid(self) -> dict[Role, str]:
-        """The tokens, or none where a file holds no good one just now: then nobody gets in."""
-        try:
-            return self.now()
-        except UsageError:
-            return {}
+    def _look(self) -> tuple[dict[Role, str], list[UsageError]]:
+        """The good tokens, and what is wrong with the others: each role stands for itself."""
+        found: dict[Role, str] = {}
+        wrong = []
+        for role in ROLES:
+            try:
+                if role in self.given or role in self.files:
+                    found[role] = self._token_of(role)
+            except UsageError as error:
+                wrong.append(error)
+        if len(set(found.values())) < len(found):  # which of the two was meant?
+            both = UsageError(
+                "the viewer's token is the admin's",
+                where=" and ".join(_origin(role, self.files) for role in ROLES),
+                remedy="give each role a token of its own",
+            )
+            return {}, [both]
+        return found, wrong
+
+    def _look_and_tell(self) -> tuple[dict[Role, str], list[UsageError]]:
+        found, wrong = self._look()
+        reasons = {str(error) for error in wrong}
+        for reason in reasons - self._told:
+            self.tell(f"{reason}\n")
+        self._told.intersection_update(reasons)  # what is mended may break again
+        self._told.update(reasons)
+        return found, wrong
+
+    def _token_of(self, role: Role) -> str:
+        token = self.given[role] if role in self.given else self.files[role].read()
+        if len(token) < SHORTEST:
+            raise UsageError(
+                f"the {role}'s token has {len(token)} characters",
+                where=_origin(role, self.files),
+                remedy=f"give it at least {SHORTEST}, for example from: openssl rand -hex 24",
+            )
+        return token
+
+
+def session(role: Role, token: str) -> str:
+    """A signed proof that its bearer has shown this token, which is the role's."""
+    return _signer(role, token).dumps(role)
 
 
 def tokens_in_force(environment: Mapping[str, str] = os.environ) -> Tokens:
@@ -113,7 +144,7 @@ def tokens_in_force(environment: Mapping[str, str] = os.environ) -> Tokens:
                 f"{VARIABLES[role]} and {FILES[role]} are both set", remedy="set one of them"
             )
     tokens = Tokens(
-        given={role: environment[n] for role, n in VARIABLES.items() if environment.get(n)},
+        given={r: environment[n].strip() for r, n in VARIABLES.items() if environment.get(n)},
         files={r: _File(Path(environment[n])) for r, n in FILES.items() if environment.get(n)},
     )
     tokens.now()
@@ -128,13 +159,11 @@ def _same(own: str, shown: str) -> bool:
     return hmac.compare_digest(own.encode(), shown.encode("utf-8", "surrogateescape"))
 
 
-_keys: dict[tuple[str, str], bytes] = {}
-_derive: Callable[..., bytes] = hashlib.scrypt  # slow, so that a stolen session tells no token
+@lru_cache(maxsize=4)  # of both roles, before and after a change
+def _key(role: Role, token: str) -> bytes:
+    """Slow to make, so that a stolen session tells no token."""
+    return hashlib.scrypt(token.encode(), salt=f"hpo {role}".encode(), n=2**14, r=8, p=1)
 
 
 def _signer(role: Role, token: str) -> URLSafeTimedSerializer:
-    if (role, token) not in _keys:
-        for known in [known for known in _keys if known[0] == role]:  # of a token that was changed
-            _keys.pop(known, None)
-        _keys[role, token] = _derive(token.encode(), salt=f"hpo {role}".encode(), n=2**14, r=8, p=1)
-    return URLSafeTimedSerializer(_keys[role, token], salt="hpo dashboard session")
+    return URLSafeTimedSerializer(_key(role, token), salt="hpo dashboard session")

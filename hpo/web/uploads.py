@@ -16,7 +16,7 @@ from werkzeug.datastructures import FileStorage
 
 from hpo.data.question import DATA_SUFFIXES, Question, ask
 from hpo.errors import DataError, HpoError, SpecError
-from hpo.service.study_data import to_be_stored
+from hpo.service.study_data import MOST_FRAME_BYTES, to_be_stored
 
 MOST_BYTES = 2**24  # of a request
 MOST_KEPT = 8  # uploads, of all users together
@@ -37,6 +37,7 @@ class Kept:
         """Read and check it as `hpo check` does. Raises SpecError, DataError."""
         _refuse_other_files(self.folder / self.study, self.data)
         try:
+            _refuse_swelling(self.folder / self.data)
             question = ask(self.folder / self.study)
         except HpoError as error:  # of the folder nobody has heard
             where = error.where.replace(f"{self.folder}/", "")
@@ -124,4 +125,17 @@ def _refuse_other_files(study: Path, data: str) -> None:
         raise SpecError(
             f"data.source={source!r} must be the name of the uploaded data file, {data!r}",
             where=study.name,
+        )
+
+
+def _refuse_swelling(data: Path) -> None:
+    """Raises DataError for a small file that would take all memory; says so before it is read."""
+    from hpo.data.load import unpacked_bytes
+
+    if (size := unpacked_bytes(data)) > MOST_FRAME_BYTES:
+        raise DataError(
+            f"the data take {size / 2**20:,.0f} MiB when they are unpacked, more than the"
+            f" {MOST_FRAME_BYTES / 2**20:,.0f} MiB of an upload",
+            where=data.name,
+            remedy="use hpo submit",
         )

@@ -156,6 +156,36 @@ def test_pages_tell_the_same_without_script(browser: Browser, dashboard: Dashboa
     context.close()
 
 
+def test_a_page_says_that_it_is_not_up_to_date_until_it_is_again(
+    browser: Browser, dashboard: Dashboard
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    log_in(page, dashboard, ADMIN)
+    context.set_offline(True)
+    expect(page.get_by_role("status")).to_have_text(
+        "Not up to date: the dashboard does not answer.", timeout=SLOW_MS
+    )
+    context.set_offline(False)
+    expect(page.get_by_role("status")).to_be_empty(timeout=SLOW_MS)
+    context.close()
+
+
+def test_trials_older_than_those_shown_stay_left_out(page: Page, dashboard: Dashboard) -> None:
+    log_in(page, dashboard, ADMIN)
+    shown = page.evaluate(
+        """() => {
+          const table = document.body.appendChild(document.createElement("table"));
+          const body = table.createTBody();
+          for (const number of [7, 3, 10, 9, 10]) {
+            showTrial(body, number, `<tr id="trial-${number}"><td>once more</td></tr>`);
+          }
+          return [...body.rows].map((row) => row.id);
+        }"""
+    )
+    assert shown == ["trial-10", "trial-7"]
+
+
 def test_what_is_wrong_with_the_words_is_said_in_one_line(dashboard: Dashboard) -> None:
     port = dashboard.url.rpartition(":")[2]
     for words, env, said in (

@@ -16,6 +16,7 @@ import yaml
 from hpo.cli import app, dashboard
 from hpo.service.supervisor import GRACE_S
 from hpo.spec.toml import read_study
+from hpo.web import uploads
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a password of p@ssw0rds/"
@@ -191,7 +192,14 @@ def test_a_service_may_do_no_more_than_it_needs(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["tmpfs"] == ["/tmp"]
+    assert [place.partition(":")[0] for place in service["tmpfs"]] == ["/tmp"]
+
+
+def test_what_is_uploaded_fits_and_cannot_fill_the_machine() -> None:
+    service = services()["dashboard"]
+    [size] = re.findall(r"^/tmp:size=(\d+)m$", service["tmpfs"][0])
+    assert int(size) * 2**20 > 2 * uploads.MOST_KEPT * uploads.MOST_BYTES
+    assert service["mem_limit"] == "2g"
 
 
 def test_a_worker_is_given_longer_to_end_than_it_takes() -> None:

@@ -155,7 +155,7 @@ def test_every_event_named_is_one_and_every_warning_is_named() -> None:
 def test_what_is_said_of_the_dashboard_is_so() -> None:
     section = RUNBOOK.partition("## The dashboard")[2].partition("\n## ")[0]
     assert f"at least {tokens.SHORTEST} characters" in section
-    assert (attempts.MOST_OF_A_CLIENT, attempts.MOST_OF_ALL, attempts.WINDOW_S) == (5, 100, 300)
+    assert (attempts.MOST_OF_A_CLIENT, attempts.WINDOW_S) == (5, 300)
     code = (ROOT / "hpo" / "web" / "request_metrics.py").read_text(encoding="utf-8")
     for name in re.findall(r"`(hpo_\w+)`", section):
         assert f'"{name}"' in code

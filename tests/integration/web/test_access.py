@@ -1,5 +1,7 @@
 """Who may see and change what."""
 
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -7,7 +9,7 @@ from hpo.service import studies
 from hpo.service.database import Database
 from hpo.web.attempts import MOST_OF_A_CLIENT
 from hpo.web.guard import Guard
-from hpo.web.tokens import Tokens
+from hpo.web.tokens import Tokens, tokens_in_force
 from tests.integration.web.conftest import ADMIN, HERE, PAGE, VIEWER, app_on, bearer
 
 PATHS = (
@@ -152,6 +154,36 @@ def test_guessing_is_stopped_and_told_when_to_try_again(client: FlaskClient, kin
     sent = client.post("/login", data={"token": ADMIN}, headers={"Origin": HERE} | PAGE)
     assert 0 < int(sent.headers["Retry-After"]) <= 300
     assert "Too many failed attempts" in sent.text
+
+
+def test_a_bearer_who_was_right_is_not_locked_out_by_others_of_the_same_address(
+    client: FlaskClient,
+) -> None:
+    assert client.get("/", headers=bearer(VIEWER)).status_code == 200
+    for n in range(MOST_OF_A_CLIENT):
+        client.get("/", headers=bearer(f"guess-{n}-of-a-token"))
+    assert client.get("/", headers=bearer(VIEWER)).status_code == 200
+    assert client.get("/", headers=bearer(ADMIN)).status_code == 429
+
+
+def test_a_token_that_cannot_be_read_just_now_is_no_failed_attempt(
+    database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(VIEWER, encoding="utf-8")
+    names = {
+        "HPO_DASHBOARD_ADMIN_TOKEN": ADMIN,
+        "HPO_DASHBOARD_VIEWER_TOKEN_FILE": str(file),
+    }
+    with app_on(database, Guard(tokens_in_force(names))) as client:
+        file.write_text("", encoding="utf-8")
+        for _ in range(MOST_OF_A_CLIENT + 1):
+            answer = client.get("/", headers=bearer(VIEWER))
+            assert answer.status_code == 503
+            assert "cannot be read just now" in answer.json["error"]  # type: ignore[index]
+        assert log_in(client, ADMIN) == 303
+        file.write_text(VIEWER, encoding="utf-8")
+        assert client.get("/", headers=bearer(VIEWER)).status_code == 200
 
 
 def test_every_answer_has_its_headers(client: FlaskClient) -> None:

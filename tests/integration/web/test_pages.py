@@ -3,18 +3,24 @@
 import io
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.exceptions import ServiceUnavailable
 
 from hpo import api
 from hpo.handle import opened
 from hpo.service import deletion, studies
 from hpo.service.database import Database
+from hpo.service.evidence import Evidence, evidence_of
+from hpo.web import kept_reports
 from hpo.web.guard import Guard
+from hpo.web.kept_reports import KeptReports
 from tests.integration.web.conftest import ADMIN, HERE, PAGE, app_on, bearer, submit
 from tests.waiting import eventually
 
@@ -59,6 +65,71 @@ def test_the_report_is_there_when_the_study_is_done(client: FlaskClient) -> None
     early = client.get("/studies/open/report", headers=AS_ADMIN)
     assert early.status_code == 409
     assert "no verdict yet" in early.text
+
+
+def test_a_report_that_lacks_something_is_drawn_again(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evidence_of
+    monkeypatch.setattr(
+        kept_reports, "evidence_of", lambda *of: replace(whole(*of), missing="the file is away")
+    )
+    assert "the file is away" in client.get("/studies/told/report", headers=AS_ADMIN).text
+    monkeypatch.setattr(kept_reports, "evidence_of", whole)
+    assert "the file is away" not in client.get("/studies/told/report", headers=AS_ADMIN).text
+
+
+def test_while_a_report_is_drawn_two_may_wait_and_those_that_are_kept_are_shown(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports, go_on, drawn = KeptReports(database), threading.Event(), list[str]()
+
+    def slowly(of: Database, name: str) -> Evidence:
+        drawn.append(name)
+        assert go_on.wait(timeout=60)
+        return evidence_of(of, name)
+
+    monkeypatch.setattr(kept_reports, "evidence_of", slowly)
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        asked = [threads.submit(reports.report_of, "told") for _ in range(4)]
+        eventually(lambda: any(one.done() for one in asked), within_s=30)
+        [refused] = [one for one in asked if one.done()]
+        assert isinstance(refused.exception(), ServiceUnavailable)
+        go_on.set()
+        pages = {one.result() for one in asked if one is not refused}
+    assert (len(pages), drawn) == (1, ["told"])
+    go_on.clear()
+    assert reports.report_of("told") in pages
+
+
+def test_numbers_that_are_too_large_lead_nowhere(client: FlaskClient) -> None:
+    beyond = "9" * 30
+    assert client.get(f"/?page={beyond}", headers=AS_ADMIN).status_code == 200
+    for path in (
+        *(f"/api/studies/{beyond}", f"/api/studies/-{beyond}", f"/csv/{beyond}"),
+        *(f"/api/studies/1?after={beyond}", "/api/studies/1?after=-1", "/api/studies/1?after=x"),
+    ):
+        assert client.get(path, headers=AS_ADMIN).status_code == 404, path
+    assert client.get("/api/studies/1?after=1", headers=AS_ADMIN).status_code == 200
+
+
+def test_a_deleted_study_is_forgotten_and_no_other(client: FlaskClient, database: Database) -> None:
+    client.get("/studies/told", headers=AS_ADMIN)
+    client.get("/studies/open", headers=AS_ADMIN)
+    told, of_open = (studies.outline(database, name).optuna_id for name in ("told", "open"))
+    assert {told, of_open} <= set(database.storage._studies)
+    deletion.delete(database, "open")
+    client.get("/studies/told", headers=AS_ADMIN)
+    assert of_open not in database.storage._studies
+    assert told in database.storage._studies
+
+
+def test_readiness_costs_one_row(client: FlaskClient, database: Database) -> None:
+    said: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *of: said.append(of[2]))
+    assert client.get("/readyz").status_code == 200
+    [query] = [" ".join(one.split()) for one in said if "hpo_" in one]
+    assert query.startswith("SELECT hpo_study.name FROM hpo_study LIMIT")
 
 
 def test_a_poll_tells_what_has_changed_while_a_worker_trains(
@@ -210,6 +281,12 @@ def test_an_upload_that_is_too_large_is_refused(client: FlaskClient) -> None:
     sent = client.post("/new", data=b"x" * (2**24 + 1), content_type=form, headers=AS_ADMIN)
     assert sent.status_code == 413
     assert "at most 16 MiB" in sent.text
+
+
+def test_what_is_no_upload_is_small(client: FlaskClient) -> None:
+    sent = client.post("/login", data={"token": "x" * 2**16}, headers={"Origin": HERE})
+    assert sent.status_code == 413
+    assert "64 KiB" in sent.json["error"]  # type: ignore[index]
 
 
 def test_an_upload_of_another_study_of_the_same_name_is_refused(

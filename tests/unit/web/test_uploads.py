@@ -4,6 +4,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from werkzeug.datastructures import FileStorage
 
@@ -104,6 +106,21 @@ def test_what_is_wrong_is_told_without_the_folder(
     with pytest.raises((SpecError, DataError), match=said) as refused:
         kept.ask()
     assert str(Path(kept.folder).parent) not in str(refused.value)
+
+
+def test_parquet_that_swells_is_refused_before_it_is_read(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"t": [1.0] * 200_000, "y": [2.0] * 200_000}), sink)
+    content = sink.getvalue().to_pybytes()
+    assert len(content) < 2**14
+    monkeypatch.setattr("hpo.web.uploads.MOST_FRAME_BYTES", 2**21)
+    data = FileStorage(io.BytesIO(content), filename="up.parquet")
+    _, kept = uploads.keep(file("up.toml", toml("up.parquet")), data)
+    with pytest.raises(DataError, match="the data take 3 MiB when they are unpacked") as refused:
+        kept.ask()
+    assert refused.value.where == "up.parquet"
 
 
 def test_uploads_are_few_and_do_not_last(uploads: Uploads, clock: Clock) -> None:
