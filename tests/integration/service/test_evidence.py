@@ -23,6 +23,10 @@ def test_the_race_run_again_from_its_records_is_the_one_that_was_judged(database
     assert answer.cells_tied is not None
     assert min(tied) == answer.cells_tied[0]
     assert min(f.behind for f in evidence.finalists) == 0
+    refuted = {f.cells for f in evidence.finalists if not f.is_tied}
+    assert refuted, "else this shows nothing"
+    known = {s.cells for s in evidence.sizes} - refuted
+    assert answer.cells_tied[1] in {sum(cells) for cells in known}
     for size in evidence.sizes:
         [trial] = [t for t in evidence.trials if t.number == size.trial]
         assert (trial.cells, trial.ending) == (size.cells, "complete")

@@ -43,7 +43,7 @@ def test_a_study_without_an_answer_recommends_nothing_yet(sqlite_url: str) -> No
         with pytest.raises(UnknownStudy):
             recommended(database, "tiny")
         submit(database, STUDY)
-        with pytest.raises(UsageError, match=r"'tiny' is queued: it recommends no network yet"):
+        with pytest.raises(UsageError, match="'tiny' is queued and has no verdict yet"):
             recommended(database, "tiny")
 
 
