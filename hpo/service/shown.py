@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 import sqlalchemy as sa
 from optuna.trial import FrozenTrial, TrialState
@@ -70,6 +70,31 @@ def shown_trials(database: Database, study: studies.Stored) -> list[TrialShown]:
         for row in rows
         if row["trial"] in by_number  # else it came after they were read
     ]
+
+
+class Sized(Protocol):
+    """What has a size and a score."""
+
+    @property
+    def cells(self) -> tuple[int, ...]: ...
+
+    @property
+    def cells_in_all(self) -> int: ...
+
+    @property
+    def score(self) -> float | None: ...
+
+
+AnySize = TypeVar("AnySize", bound=Sized)
+
+
+def lines_by_layers(sizes: Sequence[AnySize]) -> dict[int, list[AnySize]]:
+    """By the number of layers, the best of each number of cells in all, from the fewest up."""
+    scored = [(size.score, size) for size in sizes if size.score is not None]
+    best: dict[int, dict[int, AnySize]] = {}
+    for _, size in sorted(scored, key=lambda pair: pair[0]):
+        best.setdefault(len(size.cells), {}).setdefault(size.cells_in_all, size)
+    return {n: [of[cells] for cells in sorted(of)] for n, of in sorted(best.items())}
 
 
 def best_of_sizes(trials: Sequence[TrialShown]) -> list[TrialShown]:

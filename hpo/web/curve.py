@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from hpo.service.shown import TrialShown
+from hpo.service.shown import TrialShown, lines_by_layers
 from hpo.spec.telling import number
 from hpo.spec.words import benchmark_name
 
@@ -127,12 +127,8 @@ def _level(y: _Scale, value: float, name: str) -> Markup:
 
 def _line(trials: Sequence[TrialShown], x: _Scale, y: _Scale) -> Markup:
     """The best of each total through a line; every size as a point that tells itself."""
-    lowest: dict[int, TrialShown] = {}
-    for trial in trials:
-        known = lowest.get(trial.cells_in_all)
-        if known is None or _score(trial) < _score(known):
-            lowest[trial.cells_in_all] = trial
-    through = " ".join(f"{_x(t, x):.1f},{_y(t, y):.1f}" for _, t in sorted(lowest.items()))
+    [best] = lines_by_layers(trials).values()
+    through = " ".join(f"{_x(t, x):.1f},{_y(t, y):.1f}" for t in best)
     points = Markup(  # of numbers alone: there is nothing to be escaped
         "".join(
             f'<circle cx="{_x(t, x):.1f}" cy="{_y(t, y):.1f}" r="3"><title>'

@@ -6,10 +6,10 @@ from hpo.service.answers import answer_of
 from hpo.service.database import Database
 from hpo.service.evidence import evidence_of
 from hpo.service.shown import best_of_sizes, shown_trials
-from hpo.web.curve_so_far import curve_so_far
 from hpo.web.drawing import Drawn, Picture
 from hpo.web.figures import figures
 from hpo.web.residual_series import residuals_of
+from hpo.web.size_curve import curve_so_far
 
 SIZE_CURVE = "size-curve"
 
