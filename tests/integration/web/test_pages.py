@@ -87,13 +87,13 @@ def test_while_a_report_is_drawn_two_may_wait_and_those_that_are_kept_are_shown(
 
     def slowly(of: Database, name: str) -> Evidence:
         drawn.append(name)
-        assert go_on.wait(timeout=60)
+        assert go_on.wait(timeout=20)
         return evidence_of(of, name)
 
     monkeypatch.setattr(kept_reports, "evidence_of", slowly)
     with ThreadPoolExecutor(max_workers=4) as threads:
         asked = [threads.submit(reports.report_of, "told") for _ in range(4)]
-        eventually(lambda: any(one.done() for one in asked), within_s=30)
+        eventually(lambda: any(one.done() for one in asked), within_s=15)
         [refused] = [one for one in asked if one.done()]
         assert isinstance(refused.exception(), ServiceUnavailable)
         go_on.set()
