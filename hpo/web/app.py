@@ -96,7 +96,9 @@ def _word_errors(app: Flask, tell_error: Callable[[str], None]) -> None:
 def _ours(error: HpoError) -> Response:
     kinds = (status for kind, status in STATUSES if isinstance(error, kind))
     status = next(kinds, HTTPStatus.INTERNAL_SERVER_ERROR)
-    answer = _tell(str(error), status)
+    # Of a study that is not there a visitor hears neither the storage nor the other studies.
+    said = error.problem if isinstance(error, UnknownStudy) else str(error)
+    answer = _tell(said, status)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         answer.headers["Retry-After"] = "5"
     return answer

@@ -112,7 +112,7 @@ class Guard:
         if scheme.lower() == "bearer" and self.tokens.are_asked_for and not _is_open(request):
             g.role = self._role_of_bearer(word.strip())
             return
-        if request.method not in READING and not _is_from_here(request):
+        if request.method not in READING and not self._is_from_here():
             raise Forbidden("This request did not come from a page of this dashboard.")
         g.role = self._known_role()
         if g.role is None and not _is_open(request):
@@ -130,6 +130,10 @@ class Guard:
             raise ServiceUnavailable(
                 "The dashboard's tokens cannot be read just now.", retry_after=RETRY_S
             ) from None
+
+    def _is_from_here(self) -> bool:
+        scheme = "https" if self.behind_tls else request.scheme
+        return comes_from(dict(request.headers), f"{scheme}://{request.host}")
 
     def _known_role(self) -> Role | None:
         if not self.tokens.are_asked_for:
@@ -175,10 +179,6 @@ def _is_open(asked: Request) -> bool:
 
 def _host(asked: Request) -> str:
     return urlsplit(f"//{asked.host}").hostname or ""
-
-
-def _is_from_here(asked: Request) -> bool:
-    return comes_from(dict(asked.headers), f"{asked.scheme}://{asked.host}")
 
 
 def comes_from(headers: Mapping[str, str], origin: str) -> bool:

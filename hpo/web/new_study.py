@@ -17,6 +17,7 @@ def blueprint(uploads: Uploads, submit: Callable[[Question], None]) -> Blueprint
     @pages.get("/new")
     def _form() -> Response:
         refuse_viewers()
+        uploads.remove_old()
         return _page("new.html", problem="")
 
     @pages.post("/new")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROOTS = ("dashboard", "api", "static", "csv", "artifacts")  # optuna-dashboard's, at the root
 BEYOND_IDS = re.compile(r"/-?\d{10,}(/|$)")  # the database would refuse them as too large
 COUNT = re.compile(r"\d{1,9}", re.ASCII)
+MARKUP = re.compile(r"[\\`*_\[\]<>#|~$&!]")  # of Markdown: names of columns are text
 FIGURE = "error-against-size"
 
 
@@ -122,7 +123,7 @@ def note(answer: Answer) -> str:
 
 
 def _items(said: tuple[str, ...]) -> str:
-    return "\n".join(f"- {one}" for one in said)
+    return "\n".join("- " + MARKUP.sub(r"\\\g<0>", one) for one in said)
 
 
 class _Figure:

@@ -1,5 +1,6 @@
 """The dashboard is served: a port is opened, waitress answers, SIGTERM and Ctrl-C end it."""
 
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -40,6 +41,7 @@ def serve(
     tokens = tokens_in_force()
     _refuse_open_doors(tokens, host, behind_tls=behind_tls)
     quiet()
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short queue is no mishap
     with (
         closing(open_database(storage, connections=THREADS)) as database,
         closing(Uploads()) as uploads,

@@ -34,7 +34,8 @@ def blueprint(guard: Guard) -> Blueprint:
 
 def form(problem: str = "") -> Response:
     """The form, which leads on to the page that was asked for."""
-    then = request.form.get("then", "") if request.path == "/login" else request.path
+    asked = request.path if request.method == "GET" else ""  # what changes something is no page
+    then = request.form.get("then", "") if request.path == "/login" else asked
     g.role = None
     page = render_template("login.html", problem=problem, then=local_path(then))
     return Response(page, mimetype="text/html")

@@ -94,6 +94,11 @@ class Uploads:
             if kept := self._kept.pop(key, None):
                 shutil.rmtree(kept.folder, ignore_errors=True)
 
+    def remove_old(self) -> None:
+        """Remove those that have waited for too long."""
+        with self._lock:
+            self._remove_old()
+
     def _remove_old(self) -> None:
         now_s = self._clock()
         while self._kept:

@@ -98,6 +98,12 @@ def test_logging_in_opens_the_page_that_was_asked_for_until_one_logs_out(
     assert client.get("/studies/told", headers=PAGE).status_code == 401
 
 
+def test_logging_in_leads_to_no_change(client: FlaskClient) -> None:
+    asked = client.post("/studies/open/pause", headers={"Origin": HERE} | PAGE)
+    assert asked.status_code == 401
+    assert 'name="then" value="/"' in asked.text
+
+
 @pytest.mark.parametrize("then", ["//evil.example", "https://evil.example", "/\\evil", "/login"])
 def test_logging_in_leads_to_no_other_website(client: FlaskClient, then: str) -> None:
     sent = client.post("/login", data={"token": ADMIN, "then": then}, headers={"Origin": HERE})
@@ -211,6 +217,8 @@ def _is_secure(client: FlaskClient) -> None:
         "X-Forwarded-For": "203.0.113.9",
         "Origin": "https://hpo.example",
     }
+    plain = proxied | {"X-Forwarded-Proto": "http", "Origin": "http://hpo.example"}
+    assert client.post("/login", data={"token": ADMIN}, headers=plain).status_code == 403
     sent = client.post("/login", data={"token": ADMIN}, headers=proxied)
     assert sent.status_code == 303
     assert sent.headers["Set-Cookie"].startswith("__Host-hpo_session=")

@@ -131,6 +131,7 @@ def test_uploads_are_few_and_do_not_last(uploads: Uploads, clock: Clock) -> None
         uploads.find(keys[0])
     assert uploads.find(keys[-1]).data == "up.csv"
     clock.now_s = KEPT_S
+    uploads.remove_old()
+    assert list(Path(uploads._root.name).iterdir()) == []
     with pytest.raises(SpecError, match="choose the files again"):
         uploads.find(keys[-1])
-    assert list(Path(uploads._root.name).iterdir()) == []
