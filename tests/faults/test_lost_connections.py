@@ -40,11 +40,11 @@ def test_connections_that_are_cut_at_random_cost_nothing(
     postgres15: Postgres, tmp_path: Path
 ) -> None:
     with fleet(postgres15.url, tmp_path) as workers:
-        workers.submit(study(trials=60, max_steps=1500))
+        workers.submit(study(trials=240, max_steps=1500))  # enough of them, however fast they are
         processes = [workers.start() for _ in range(3)]
         workers.mid_trial()
         cuts, chance = 0, random.Random(0)
-        while any(process.poll() is None for process in processes):
+        while cuts < 20 and any(process.poll() is None for process in processes):
             with psycopg.connect(postgres15.url) as administrator:
                 cuts += len(administrator.execute(CUT).fetchall())
             try:
@@ -52,8 +52,8 @@ def test_connections_that_are_cut_at_random_cost_nothing(
             except subprocess.TimeoutExpired:
                 continue
         workers.wait_for_end()
-        assert cuts > 10
-        workers.assert_exact(60)
+        assert cuts >= 20
+        workers.assert_exact(240)
 
 
 @pytest.mark.timeout(200)
