@@ -11,7 +11,7 @@ import pytest
 from tests.faults.fleet import END_S, NAME, START_S, Fleet, fleet, is_gone, study
 from tests.waiting import eventually
 
-LONG = study(max_steps=250_000, trials=1, seeds=1)  # two networks, each of more than a second
+LONG = study(max_steps=800_000, trials=1, seeds=1)  # two networks, each of some seconds
 
 
 @pytest.mark.timeout(400)
