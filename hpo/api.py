@@ -246,33 +246,33 @@ def open_study(name: str, *, storage: str = "") -> StudyHandle:
 
 def statuses(*, storage: str = "") -> list[dict[str, Any]]:
     """The status of every study, the newest first."""
-    from hpo.service import studies
-    from hpo.service.status import status
-
     with opened(storage or storage_in_force(), create=False) as database:
-        return [status(database, name) for name in studies.names(database)]
+        return _statuses(database)
 
 
 def watch_all(on_statuses: Callable[[list[dict[str, Any]]], None], *, storage: str = "") -> None:
     """Show the status of every study, the newest first, until all have ended."""
     from hpo.service import studies
     from hpo.service.patience import PATIENCE_S
-    from hpo.service.status import status
-
-    def of_all() -> list[dict[str, Any]]:
-        found = []
-        for name in studies.names(database):
-            with suppress(UnknownStudy):  # it is being deleted
-                found.append(status(database, name))
-        return found
 
     with opened(storage or storage_in_force(), create=False, patience_s=PATIENCE_S) as database:
         while True:
-            now = database.patience.call(of_all)
+            now = database.patience.call(lambda: _statuses(database))
             on_statuses(now)
             if all(study["state"] in studies.ENDED for study in now):
                 return
             time.sleep(WATCH_ALL_S)
+
+
+def _statuses(database: "Database") -> list[dict[str, Any]]:
+    from hpo.service import studies
+    from hpo.service.status import status
+
+    found = []
+    for name in studies.names(database):
+        with suppress(UnknownStudy):  # it is being deleted
+            found.append(status(database, name))
+    return found
 
 
 def serve(

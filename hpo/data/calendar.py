@@ -38,7 +38,10 @@ class Step:
     size: float
 
 
-UNITS = {"Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "h": "hour"}
+UNITS = {
+    "Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "B": "business day",
+    "h": "hour",
+}  # fmt: skip
 
 
 def in_words(step: Step) -> str:
@@ -49,8 +52,6 @@ def in_words(step: Step) -> str:
     >>> in_words(Step(alias="15min", season=96, unit="second", size=900))
     '15min'
     """
-    if step.unit == "business":
-        return "business day"
     return UNITS.get(step.alias, f"{step.size:g}" if step.alias == "step" else step.alias)
 
 

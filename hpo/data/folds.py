@@ -86,6 +86,16 @@ def fewest_training_rows(*, lookback: int, horizon: int) -> int:
     return lookback + horizon - 1 + windows
 
 
+def rows_ahead(origins_O: Ints, horizon: int) -> Ints:
+    """The rows (int64, O x H) that are forecast from each origin.
+
+    >>> rows_ahead(np.array([3, 7]), 2).tolist()
+    [[4, 5], [8, 9]]
+    """
+    rows_OH: Ints = origins_O[:, None] + 1 + np.arange(horizon)
+    return rows_OH
+
+
 def make_folds(
     panel: Panel, *, horizon: int, test: int, folds: int, metric: str, lookback: int
 ) -> tuple[tuple[Fold, ...], Fold, tuple[str, ...]]:

@@ -6,8 +6,8 @@ Shapes: R rows, O origins, H horizon, B windows in a batch, T lookback, F featur
 import numpy as np
 import numpy.typing as npt
 
-from hpo.data.folds import Fold
-from hpo.data.prepare import Prepared, Strategy
+from hpo.data.folds import Fold, rows_ahead
+from hpo.data.prepare import Prepared, Strategy, truth
 from hpo.data.recursive import Predict, iterate, predict_levels
 from hpo.data.transform import Transform
 from hpo.data.windows import gather
@@ -60,11 +60,15 @@ def forecast_from(
     return transform.invert(scaled_OH, rows_ahead(origins_O, horizon), series_O)
 
 
-def rows_ahead(origins_O: Ints, horizon: int) -> Ints:
-    """The rows (int64, O x H) that are forecast from each origin.
-
-    >>> rows_ahead(np.array([3, 7]), 2).tolist()
-    [[4, 5], [8, 9]]
-    """
-    rows_OH: Ints = origins_O[:, None] + 1 + np.arange(horizon)
-    return rows_OH
+def scaled_errors(
+    prepared: Prepared, fold: Fold, forecasts_OH: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Truth less forecasts (O x H) on the scale of the fold's networks; the anchor cancels."""
+    transform = prepared.transform_of(fold)
+    rows_OH = rows_ahead(fold.origins_O, forecasts_OH.shape[1])
+    truth_OH, scaled_OH = (
+        transform.scaled_target(values_OH, rows_OH, fold.series_O)
+        for values_OH in (truth(prepared, fold), forecasts_OH)
+    )
+    errors_OH: npt.NDArray[np.float64] = truth_OH - scaled_OH
+    return errors_OH

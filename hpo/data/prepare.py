@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from hpo.data.folds import Fold, fewest_training_rows, make_folds, reference_rows, spans
+from hpo.data.folds import Fold, fewest_training_rows, make_folds, reference_rows, rows_ahead, spans
 from hpo.data.panel import Panel
 from hpo.data.transform import Transform, choose, fit
 from hpo.data.windows import count_windows
@@ -119,7 +119,7 @@ def truth(prepared: Prepared, fold: Fold) -> npt.NDArray[np.float64]:
 
     All of it was in the data: a fold has no origin with a target that was filled.
     """
-    rows_OH = fold.origins_O[:, None] + 1 + np.arange(prepared.study.task.horizon)
+    rows_OH = rows_ahead(fold.origins_O, prepared.study.task.horizon)
     truth_OH: npt.NDArray[np.float64] = prepared.panel.values_RF[rows_OH, 0]
     return truth_OH
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from hpo.data.folds import Fold
-from hpo.data.forecast import rows_ahead
-from hpo.data.prepare import Prepared, truth
+from hpo.data.forecast import scaled_errors
+from hpo.data.prepare import Prepared
 from hpo.spec.study import Part
 
 Floats = npt.NDArray[np.float64]
@@ -81,13 +81,8 @@ def make_intervals(
 
 
 def errors_of(prepared: Prepared, fold: Fold, forecasts_OH: Floats) -> Floats:
-    """Absolute errors (O x H) on the scale of the fold's networks; the anchor cancels."""
-    transform = prepared.transform_of(fold)
-    rows_OH = rows_ahead(fold.origins_O, forecasts_OH.shape[1])
-    truth_OH = transform.scaled_target(truth(prepared, fold), rows_OH, fold.series_O)
-    errors_OH: Floats = np.abs(
-        truth_OH - transform.scaled_target(forecasts_OH, rows_OH, fold.series_O)
-    )
+    """Absolute errors (O x H) on the scale of the fold's networks."""
+    errors_OH: Floats = np.abs(scaled_errors(prepared, fold, forecasts_OH))
     return errors_OH
 
 

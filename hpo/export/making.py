@@ -55,8 +55,7 @@ class Recommended:
     @property
     def seeds(self) -> range:
         """Of the networks that are taken away: those of the final race's first round."""
-        seeds = self.prepared.study.validation.seeds
-        return range(seeds, 2 * seeds)
+        return self.prepared.study.validation.fresh_seeds
 
 
 def make(

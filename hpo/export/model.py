@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.data import calendar
-from hpo.data.forecast import forecast_from, rows_ahead
+from hpo.data.folds import rows_ahead
+from hpo.data.forecast import forecast_from
 from hpo.data.panel import Panel
 from hpo.errors import UsageError
 from hpo.export import bundle

@@ -123,11 +123,12 @@ def evidence_of(database: Database, name: str) -> Evidence:
     race = FinalRace(database, stored, prepared, _train_nothing)
     test = _on_test(race, stored.answer, results.benchmark_forecasts_of(database, name))
     limit = replace(prepared.limit, alpha=stored.answer.alpha)
+    inside = race.entrants(limit)
     return replace(
         told,
         prepared=prepared,
-        sizes=_sizes(race, race.entrants(replace(limit, rule="off")), race.entrants(limit)),
-        finalists=_finalists(race, race.entrants(limit)),
+        sizes=_sizes(race, race.entrants(replace(limit, rule="off")), inside),
+        finalists=_finalists(race, inside),
         folds=_on_folds(race, stored.answer),
         test=test,
         missing=NOT_KEPT if test is None and stored.answer.test_score is not None else "",

@@ -69,8 +69,7 @@ class FinalRace:
         self.trials = all_trials(database, stored.optuna_id)
         complete = [trial.number for trial in self.trials if is_complete(trial)]
         self.known = known_trials(self.recorded, complete, prepared)
-        seeds = stored.spec.validation.seeds
-        self.fresh = range(seeds, 2 * seeds)
+        self.fresh = stored.spec.validation.fresh_seeds
         self.rounds = 0  # after the first
         self.warnings: list[str] = []
 

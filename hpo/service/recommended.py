@@ -26,9 +26,9 @@ def recommended(database: Database, name: str) -> Recommended:
         )
     prepared = prepared_of(database, stored)
     records = results.networks_of(database, name, [answer.trial]).get(answer.trial, {})
-    seeds = stored.spec.validation.seeds
+    fresh = stored.spec.validation.fresh_seeds
     folds = (*prepared.folds, prepared.test)
-    means = {f.number: mean_forecast(records, f.number, range(seeds, 2 * seeds)) for f in folds}
+    means = {f.number: mean_forecast(records, f.number, fresh) for f in folds}
     return Recommended(
         answer=answer,
         engine=stored.engine,

@@ -12,7 +12,6 @@ from hpo.service.answers import benchmark_scores
 from hpo.service.database import Database
 from hpo.service.patience import patient
 from hpo.service.registry import last_refusal, workers_of
-from hpo.service.results import benchmarks_of
 from hpo.service.shown import TrialShown, best_of_sizes, shown_trials
 from hpo.service.status import Progress
 from hpo.service.tables import networks
@@ -63,14 +62,13 @@ class Watch:
     def __init__(self, database: Database, name: str) -> None:
         self._database, self._stored = database, studies.find(database, name)
         self._benchmarks: dict[str, float] = {}
-        self._test_fold = 0
 
     def snapshot(self, now: Progress) -> Snapshot:
         """The study with these counts of it. Raises UnknownStudy when it is being deleted."""
         if now.state == studies.DELETED:
             raise UnknownStudy("the study was deleted")
         if now.benchmarked and not self._benchmarks:
-            self._read_benchmarks()
+            self._benchmarks = benchmark_scores(self._database, self._stored)
         stored, database = self._stored, self._database
         spec, shown = stored.spec, shown_trials(database, stored)
         raced, tested = self._of_the_race() if now.judging else (0, 0)
@@ -79,7 +77,7 @@ class Watch:
         return Snapshot(
             study=stored.name,
             metric=spec.task.metric,
-            budget=now.trials.ended + now.running + now.waiting + now.skipped,
+            budget=now.budget,
             may_end_early=spec.search.sampler == "ladder",
             progress=now,
             benchmarks=self._benchmarks,
@@ -92,17 +90,13 @@ class Watch:
             trouble="" if at_work else _refusal(database, stored.name),
         )
 
-    def _read_benchmarks(self) -> None:
-        errors = benchmarks_of(self._database, self._stored.name)
-        self._test_fold = min((len(per_fold) for per_fold in errors.values()), default=1) - 1
-        self._benchmarks = benchmark_scores(self._database, self._stored)
-
     def _of_the_race(self) -> tuple[int, int]:
+        validation = self._stored.spec.validation
         return _networks_of_race(
             self._database,
             self._stored.name,
-            test_fold=self._test_fold,
-            first_seed=self._stored.spec.validation.seeds,
+            test_fold=validation.folds,  # its number: it comes after them
+            first_seed=validation.fresh_seeds.start,
         )
 
 

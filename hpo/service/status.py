@@ -34,6 +34,11 @@ class Progress:
     best_score: float | None
     judging: bool
 
+    @property
+    def budget(self) -> int:
+        """All trials: those that ended, run, wait, or will not be made."""
+        return self.trials.ended + self.running + self.waiting + self.skipped
+
 
 @patient
 def progress(database: Database, name: str) -> Progress:
@@ -80,7 +85,7 @@ def status(database: Database, name: str) -> dict[str, Any]:
         "study": name,
         "state": study.state,
         "trials": counts,
-        "budget": now_.trials.ended + now_.running + now_.waiting + now_.skipped,
+        "budget": now_.budget,
         "best": _best(database, study),
         "workers": at_work,
         "error": study.error or trouble(database, study, is_served=bool(at_work)) or None,

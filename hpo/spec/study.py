@@ -193,6 +193,11 @@ class Validation(Section):
     folds: int = Field(4, ge=1, le=100, description="rolling origins")
     seeds: int = Field(5, ge=1, le=1000, description="networks per trial and fold")
 
+    @property
+    def fresh_seeds(self) -> range:
+        """As many seeds that the search does not use: those of the final race's first round."""
+        return range(self.seeds, 2 * self.seeds)
+
 
 class Search(Section):
     """How the next trial is chosen."""

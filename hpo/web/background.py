@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo.data.calendar import UNITS
 from hpo.data.prepare import (
     LOOKBACK_WITHOUT_SEASON,
     SEASONS_IN_LOOKBACK,
@@ -124,10 +125,7 @@ def _near(source: str) -> str:
 
 
 LOOKBACK_SOURCE = "Hewamalage et al. 2021"
-_STEPS = {
-    "Y": "year", "Q": "quarter", "M": "month", "W": "week", "D": "day", "B": "business day",
-    "h": "hour", "min": "minute", "s": "second",
-}  # fmt: skip
+_STEPS = UNITS | {"min": "minute", "s": "second"}
 _WHY = {
     "rule": "by default the alpha rule counts cells",
     "search": "by default from the smallest network up, while larger ones pay",

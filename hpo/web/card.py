@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hpo.errors import HpoError
@@ -15,11 +14,7 @@ from hpo.spec.answer import Answer
 from hpo.spec.telling import headline, number
 from hpo.spec.words import METRICS, benchmark_name, counted, size_in_words
 from hpo.web.plotting import size_curve_so_far
-from hpo.web.report import numbers_of
-
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("hpo.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+from hpo.web.report import ENVIRONMENT, numbers_of
 
 
 def card(database: Database, name: str) -> str:
@@ -52,7 +47,7 @@ def card_without_study(name: str, error: HpoError) -> str:
 def _render(name: str, **values: Any) -> str:
     empty: dict[str, Any] = {"said": "", "headline": "", "best": "", "numbers": [], "curve": ""}
     empty |= {"trouble": "", "is_open": False, "ended": 0, "budget": 1}
-    return _ENVIRONMENT.get_template("card.html").render(name=name, **(empty | values))
+    return ENVIRONMENT.get_template("card.html").render(name=name, **(empty | values))
 
 
 def _progress(answer: Answer, told: Mapping[str, Any]) -> str:

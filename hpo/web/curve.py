@@ -49,8 +49,8 @@ def size_curve(
     parts = [_axes(x, y, metric)]
     if best:
         parts.append(_level(y, benchmarks[best], benchmark_name(best)))
-    for layers in sorted({trial.layers for trial in sizes}):
-        parts.append(_line([t for t in sizes if t.layers == layers], x, y))
+    for layers, line in lines_by_layers(sizes).items():
+        parts.append(_line(line, [t for t in sizes if t.layers == layers], x, y))
     parts += [_ring(t, x, y) for t in sizes if t.cells == tuple(recommended)]
     label = f"Error ({metric}) of the best trial of each size, by cells of all layers"
     return Markup(
@@ -125,10 +125,9 @@ def _level(y: _Scale, value: float, name: str) -> Markup:
     ).format(LEFT, WIDTH - RIGHT, place, above, f"{name} {number(value)}")
 
 
-def _line(trials: Sequence[TrialShown], x: _Scale, y: _Scale) -> Markup:
-    """The best of each total through a line; every size as a point that tells itself."""
-    [best] = lines_by_layers(trials).values()
-    through = " ".join(f"{_x(t, x):.1f},{_y(t, y):.1f}" for t in best)
+def _line(line: Sequence[TrialShown], trials: Sequence[TrialShown], x: _Scale, y: _Scale) -> Markup:
+    """The line through the best of each total; every size as a point that tells itself."""
+    through = " ".join(f"{_x(t, x):.1f},{_y(t, y):.1f}" for t in line)
     points = Markup(  # of numbers alone: there is nothing to be escaped
         "".join(
             f'<circle cx="{_x(t, x):.1f}" cy="{_y(t, y):.1f}" r="3"><title>'

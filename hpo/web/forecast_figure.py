@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hpo.data.folds import rows_ahead
 from hpo.data.prepare import Prepared
 from hpo.service.evidence import Evidence, Floats, ForecastsShown
 from hpo.spec.words import benchmark_name, counted
@@ -80,7 +81,7 @@ def _draw_series(
     mine = mine[np.argsort(test.fold.origins_O[mine])]
     apart = _apart(test.fold.origins_O[mine], horizon)
     mine = mine[apart][-max(MOST_STEPS // horizon, 1) :]
-    rows_OH = test.fold.origins_O[mine, None] + 1 + np.arange(horizon)
+    rows_OH = rows_ahead(test.fold.origins_O[mine], horizon)
     past = max(2, round(PAST * rows_OH.size))
     begin = max(int(panel.starts_S[series]), int(rows_OH[0, 0]) - past)
     known = np.arange(begin, int(rows_OH[-1, -1]) + 1)

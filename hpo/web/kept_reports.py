@@ -26,7 +26,7 @@ class KeptReports:
     def report_of(self, name: str) -> str:
         """The whole page.
 
-        Raises UnknownStudy, StudyFailed before the verdict, ServiceUnavailable while many wait.
+        Raises what `evidence_of` does, ServiceUnavailable while many wait.
         """
         key = (name, studies.outline(self._database, name).created_at)
         if page := self._find(key):

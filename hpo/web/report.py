@@ -66,8 +66,8 @@ def render(evidence: Evidence) -> str:
     """The page of this evidence."""
     answer, residuals = evidence.answer, residuals_of(evidence)
     drawn = figures(evidence, residuals)
-    style, _, _ = _ENVIRONMENT.loader.get_source(_ENVIRONMENT, "report.css")  # type: ignore[union-attr]
-    return _ENVIRONMENT.get_template("report.html").render(
+    style, _, _ = ENVIRONMENT.loader.get_source(ENVIRONMENT, "report.css")  # type: ignore[union-attr]
+    return ENVIRONMENT.get_template("report.html").render(
         answer=answer,
         question=evidence.spec.question,
         headline=headline(answer),
@@ -103,7 +103,7 @@ def _tables(evidence: Evidence) -> dict[str, tables.Table]:
     }
 
 
-_ENVIRONMENT = Environment(
+ENVIRONMENT = Environment(
     loader=PackageLoader("hpo.web"), autoescape=True, undefined=StrictUndefined
 )
 

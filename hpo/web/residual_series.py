@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.data.prepare import Prepared
-from hpo.service.evidence import Evidence, ForecastsShown
+from hpo.data.forecast import scaled_errors
+from hpo.service.evidence import Evidence
 from hpo.sizing.residuals import Checks, Floats, check
 
 
@@ -25,18 +25,9 @@ def residuals_of(evidence: Evidence) -> Residuals | None:
     series_O = np.concatenate([s.fold.series_O for s in shown])
     series = int(np.bincount(series_O).argmax())
     mine_O = series_O == series
-    residuals_O = np.concatenate([_scaled(evidence.prepared, s) for s in shown])[mine_O]
+    errors = [scaled_errors(evidence.prepared, s.fold, s.network_OH)[:, 0] for s in shown]
+    residuals_O = np.concatenate(errors)[mine_O]
     forecast_O: Floats = np.concatenate([s.network_OH[:, 0] for s in shown])[mine_O]
     return Residuals(
         series=evidence.prepared.panel.names[series], checks=check(residuals_O, forecast_O)
     )
-
-
-def _scaled(prepared: Prepared, shown: ForecastsShown) -> Floats:
-    """Truth less forecast one step ahead, each as the fold's networks see it."""
-    transform, rows_OH = prepared.transform_of(shown.fold), shown.fold.origins_O[:, None] + 1
-    truth_OH, forecast_OH = (
-        transform.scaled_target(values_OH[:, :1], rows_OH, shown.fold.series_O)
-        for values_OH in (shown.truth_OH, shown.network_OH)
-    )
-    return (truth_OH - forecast_OH)[:, 0]

@@ -41,11 +41,6 @@ class StudyView:
     answer: Answer | None
 
     @property
-    def budget(self) -> int:
-        now = self.progress
-        return now.trials.ended + now.running + now.waiting + now.skipped
-
-    @property
     def over(self) -> int:
         """Trials that are ended, or will not be made."""
         return self.progress.trials.ended + self.progress.skipped
